@@ -1,0 +1,181 @@
+"""``registry.toml``: the published bridges and the known plugins.
+
+One registry is bundled with ltzoo; plugins and the ``registry`` setting add more. Rows are records, so
+a registry that somebody else wrote is checked before it is believed.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from msgspec import Meta
+
+from ltzoo.errors import SpecError
+from ltzoo.records import Record
+from ltzoo.spec import REPO, REVISION, FileSpec
+
+__all__ = ["BRIDGE_FILES", "BridgeRow", "MetricRow", "PluginRow", "Registry", "RegistrySource", "bundled_registry"]
+
+SCHEMA = 1
+BRIDGE_ID = re.compile(r"[a-z0-9][a-z0-9._-]*")
+PLUGIN_NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
+BRIDGE_FILES = ("config.json", "model.safetensors", "README.md")
+"""The files of a bridge; no other name is ever fetched."""
+
+Text = Annotated[str, Meta(min_length=1, max_length=4096)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricRow(Record):
+    """One measured figure of one direction of a bridge."""
+
+    name: Text
+    source: Text
+    target: Text
+    value: float
+    std: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class BridgeRow(Record):
+    """One published bridge.
+
+    Attributes:
+        id: Name in the registry.
+        models: The models that it joins.
+        files: The bridge's files and their hashes.
+        size: Bytes of all files together.
+        license: SPDX identifier of the bridge's weights.
+        plugins: Requirements of the packages that serve the models.
+        command: The command that trained it.
+        recipe: Name of the recipe.
+        date: Day of publication, ``YYYY-MM-DD``.
+        metrics: Figures on held-out latents; ``metrics_command`` measured them.
+        path: Folder of a bundled bridge, relative to the registry file.
+        repo: ``org/name`` on the Hub; goes with ``revision``, the full commit.
+    """
+
+    id: Text
+    models: Annotated[tuple[Text, ...], Meta(min_length=2, max_length=64)]
+    files: Annotated[tuple[FileSpec, ...], Meta(min_length=1, max_length=8)]
+    size: Annotated[int, Meta(ge=1)]
+    license: Text
+    plugins: tuple[Text, ...]
+    command: Text
+    recipe: Text
+    date: Annotated[str, Meta(pattern=r"^\d{4}-\d{2}-\d{2}$")]
+    metrics: tuple[MetricRow, ...] = ()
+    metrics_command: Text | None = None
+    path: Text | None = None
+    repo: Text | None = None
+    revision: str | None = None
+
+    def __post_init__(self) -> None:
+        def require(condition: bool, message: str) -> None:
+            if not condition:
+                raise SpecError(f"bridge '{self.id}': {message}")
+
+        require(bool(BRIDGE_ID.fullmatch(self.id)), "the id must be in a-z 0-9 . _ -")
+        require(len(set(self.models)) == len(self.models), "a model is listed twice")
+        require((self.path is None) != (self.repo is None), "needs either a path or a repo")
+        require((self.repo is None) == (self.revision is None), "repo and revision go together")
+        require(self.repo is None or bool(REPO.fullmatch(self.repo)), f"'{self.repo}' is not org/name")
+        require(self.revision is None or bool(REVISION.fullmatch(self.revision)), "revision must be 40 hex digits")
+        require(
+            self.path is None or not re.search(r"^[/~]|[\\:\x00-\x1f]|(^|/)\.\.?(/|$)", self.path),
+            f"path '{self.path}' must be relative, with forward slashes and no '..'",
+        )
+        names = [file.name for file in self.files]
+        require(len(set(names)) == len(names), "a file is listed twice")
+        require(set(names) <= set(BRIDGE_FILES), f"a bridge has no files but {', '.join(BRIDGE_FILES)}")
+        require({"config.json", "model.safetensors"} <= set(names), "config.json and model.safetensors must be listed")
+        for metric in self.metrics:
+            require({metric.source, metric.target} <= set(self.models), f"metric '{metric.name}' names another model")
+
+    def joins(self, source: str, target: str) -> bool:
+        """Whether the bridge translates from ``source`` to ``target``."""
+        return source != target and source in self.models and target in self.models
+
+    def metric(self, name: str, source: str, target: str) -> float | None:
+        """One figure of one direction, if it was measured."""
+        for metric in self.metrics:
+            if (metric.name, metric.source, metric.target) == (name, source, target):
+                return metric.value
+        return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PluginRow(Record):
+    """One known plugin: enough to say which command installs a missing model."""
+
+    name: Text
+    package: Text
+    description: Text
+    models: tuple[Text, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not PLUGIN_NAME.fullmatch(self.name):
+            raise SpecError(f"plugin '{self.name}': the name must be in a-z 0-9 . _ -")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegistrySource:
+    """Where a plugin's own registry lies: returned by the hook ``register_registries``.
+
+    Attributes:
+        name: What the registry is called in listings.
+        path: The ``registry.toml`` file.
+    """
+
+    name: str
+    path: Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Registry(Record):
+    """One ``registry.toml``."""
+
+    schema: Annotated[int, Meta(ge=1)]
+    plugins: tuple[PluginRow, ...] = ()
+    bridges: tuple[BridgeRow, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.schema != SCHEMA:
+            raise SpecError(
+                f"registry schema {self.schema} is not known to this ltzoo, which reads {SCHEMA}",
+                hint="ltzoo install -U ltzoo",
+            )
+        for noun, ids in (
+            ("bridge", [row.id for row in self.bridges]),
+            ("plugin", [row.name for row in self.plugins]),
+        ):
+            for name in ids:
+                if ids.count(name) > 1:
+                    raise SpecError(f"registry lists {noun} '{name}' twice")
+
+    @classmethod
+    def load(cls, source: RegistrySource) -> Registry:
+        """Reads and checks a registry file.
+
+        Raises:
+            SpecError: The file cannot be read, is not TOML, or holds an invalid row.
+        """
+        path = source.path
+        try:
+            data: Any = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+            raise SpecError(f"registry {path}: cannot be read: {error}") from error
+        return cls.from_dict(data, where=f"registry {path}")
+
+
+def bundled_registry() -> RegistrySource:
+    """The registry that ships with ltzoo: inside the package, or at the top of a checkout."""
+    package = Path(__file__).parent
+    for path in (package / "_data" / "registry.toml", package.parent / "registry.toml"):
+        if path.is_file():
+            return RegistrySource(name="ltzoo", path=path)
+    raise SpecError("the bundled registry.toml is missing", hint="reinstall ltzoo")
