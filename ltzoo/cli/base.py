@@ -1,0 +1,138 @@
+"""What every command shares: lazy groups, ``-v`` anywhere, and what the process must remember."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+__all__ = ["Command", "LazyGroup", "NounGroup", "State", "json_option", "quiet_option"]
+
+
+@dataclass
+class State:
+    """What the options that stand before or behind any command set."""
+
+    verbose: bool = False
+
+
+def _set_verbose(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+    if value:
+        context.ensure_object(State).verbose = True
+
+
+def verbose_option() -> click.Option:
+    """``-v``, taken before and behind a command's name."""
+    return click.Option(
+        ["-v", "--verbose"],
+        is_flag=True,
+        expose_value=False,
+        is_eager=True,
+        envvar="LTZOO_DEBUG",
+        callback=_set_verbose,
+        help="Show the traceback of an error.",
+    )
+
+
+class Command(click.Command):
+    """A command that also takes ``-v`` and ``-h``."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.params.append(verbose_option())
+        self.context_settings.setdefault("help_option_names", ["-h", "--help"])
+
+
+class NounGroup(click.Group):
+    """A group of commands about one noun; without a command's name it lists."""
+
+    command_class = Command
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.context_settings.setdefault("help_option_names", ["-h", "--help"])
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Puts ``list`` in front of what does not begin with a command's name."""
+        if not args or (args[0] not in self.commands and args[0] not in ("-h", "--help")):
+            near = difflib.get_close_matches(args[0], self.commands, n=1, cutoff=0.75) if args else []
+            if near:
+                raise click.UsageError(f"no command '{args[0]}'; did you mean {near[0]}?", ctx=ctx)
+            args = ["list", *args]
+        return super().parse_args(ctx, args)
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are called.
+
+    Args:
+        lazy: ``name: (module:attribute, one-line help)``.
+        extra: Names of commands from plugins, found only if nothing else bears the name.
+    """
+
+    command_class = Command
+
+    def __init__(self, *args: Any, lazy: dict[str, tuple[str, str]], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.lazy = lazy
+
+    def extra_commands(self) -> dict[str, Any]:
+        """Entry points of commands that plugins bring, by name; built-in commands win."""
+        from importlib.metadata import entry_points
+
+        found = entry_points(group="ltzoo.commands")
+        return {point.name: point for point in sorted(found, key=lambda p: p.name) if point.name not in self.lazy}
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [*self.lazy, *self.extra_commands()]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in self.lazy:
+            module, _, attribute = self.lazy[cmd_name][0].partition(":")
+            command = getattr(importlib.import_module(module), attribute)
+            assert isinstance(command, click.Command)
+            return command
+        if point := self.extra_commands().get(cmd_name):
+            return _plugin_command(point)
+        return None
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if not name.startswith("-") and self.get_command(ctx, name) is None:
+            near = difflib.get_close_matches(name, self.list_commands(ctx), n=1, cutoff=0.5)
+            raise click.UsageError(f"no command '{name}'" + (f"; did you mean {near[0]}?" if near else ""), ctx=ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Lists the commands from their one-line helps, without importing any."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in self.lazy.items()])
+        if extra := self.extra_commands():
+            rows = [(name, f"from {point.dist.name}" if point.dist else "") for name, point in extra.items()]
+            with formatter.section("Commands from plugins"):
+                formatter.write_dl(rows)
+
+
+def _plugin_command(point: Any) -> click.Command:
+    from ltzoo.errors import PluginError
+
+    package = point.dist.name if point.dist else point.module
+    try:
+        command = point.load()
+    except (Exception, SystemExit) as error:
+        raise PluginError(
+            f"command '{point.name}' of {package} cannot be loaded: {type(error).__name__}: {error}",
+            hint=f"ltzoo uninstall {package}",
+        ) from error
+    if not isinstance(command, click.Command):
+        raise PluginError(f"'{point.value}' of {package} is not a click command", hint=f"ltzoo uninstall {package}")
+    return command
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print ids only, one a line.")

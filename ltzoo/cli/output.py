@@ -1,0 +1,46 @@
+"""Streams: data goes to stdout, everything else to stderr, and nothing is coloured."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import click
+
+__all__ = ["note", "one_line", "print_ids", "print_json", "print_table"]
+
+
+def print_json(kind: str, content: dict[str, Any]) -> None:
+    """One JSON document on stdout; ``schema`` names what it is and the version of its form."""
+    click.echo(json.dumps({"schema": f"ltzoo/{kind}/1", **content}, indent=2, ensure_ascii=False))
+
+
+def print_ids(ids: Iterable[str]) -> None:
+    """One id a line on stdout, for ``xargs``."""
+    for id in ids:
+        click.echo(id)
+
+
+def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Columns on stdout, as wide as their content."""
+    table = [tuple(header), *(tuple(row) for row in rows)]
+    widths = [max(len(row[column]) for row in table) for column in range(len(header))]
+    for row in table:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def note(text: str) -> None:
+    """One line on stderr."""
+    click.echo(f"ltzoo: {one_line(text)}", err=True)
+
+
+def one_line(text: str) -> str:
+    """The text without line breaks, and without control characters that a terminal would obey."""
+    return " ".join("".join(c if c.isprintable() or c.isspace() else "?" for c in text).split())
+
+
+def progress_wanted() -> bool:
+    """Whether a progress bar has somebody to look at it."""
+    return sys.stderr.isatty()
