@@ -68,7 +68,7 @@ def bridge_folder(ref: str) -> Path:
                 f"'{ref}' is not a full reference to a Hub repository",
                 hint="write hf:org/repo@COMMIT with the commit's 40 hex digits",
             )
-        return [_fetch(repo, revision, name) for name in BRIDGE_FILES][0].parent
+        return next(_fetch(repo, revision, name) for name in BRIDGE_FILES).parent
     published = get_bridge(ref)
     row = published.row
     if published.folder is not None:
@@ -109,7 +109,9 @@ def _package_file(package: str, file: FileSpec) -> Path:
         if (path := Path(folder, *file.name.split("/"))).is_file():
             return path
     problem = "is not installed" if found is None else f"lacks its file '{file.name}'"
-    raise PluginError(f"the package {package} {problem}", hint=f"ltzoo install -U {package.replace('_', '-')}")
+    raise PluginError(
+        f"the package {package} {problem}", hint=f"ltzoo install -U {package.replace('_', '-')}"
+    )
 
 
 def _fetch(repo: str, revision: str, name: str) -> Path:

@@ -151,7 +151,9 @@ def _run(action: str, arguments: list[str]) -> None:
     code = subprocess.run([*command, *arguments], stdout=sys.stderr, check=False).returncode
     importlib.invalidate_caches()
     if code != 0:
-        raise LtzooError(f"{' '.join(command)} ended with exit code {code}", hint="read what it printed above")
+        raise LtzooError(
+            f"{' '.join(command)} ended with exit code {code}", hint="read what it printed above"
+        )
 
 
 def _package(text: str, editable: bool) -> Package:

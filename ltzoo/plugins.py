@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import importlib.metadata
 import io
-import logging
 import re
 import time
 from collections.abc import Iterable, Iterator
@@ -27,14 +26,12 @@ from ltzoo import hookspecs
 from ltzoo.errors import PluginError, UnknownPluginError
 from ltzoo.settings import setting, setting_list
 
-__all__ = ["COMMAND_GROUP", "PLUGIN_GROUP", "PluginHost", "PluginInfo", "Status", "normalize_name"]
+__all__ = ["COMMAND_GROUP", "PLUGIN_GROUP", "PluginHost", "PluginInfo", "Status", "normalize_name", "warn"]
 
 PLUGIN_GROUP = "ltzoo"
 COMMAND_GROUP = "ltzoo.commands"
 
 Status = Literal["ok", "failed", "blocked", "conflict", "incompatible"]
-
-logger = logging.getLogger("ltzoo.plugins")
 
 
 @dataclass
@@ -70,6 +67,13 @@ class PluginInfo:
     def remedy(self) -> str:
         """The command that takes the plugin out of the way."""
         return f"ltzoo uninstall {self.distribution}, or LTZOO_DISABLE_PLUGINS={self.name}"
+
+
+def warn(text: str) -> None:
+    """Logs one line. Where nobody has configured logging it goes to stderr as it is, hence the prefix."""
+    import logging  # only here: the light commands are measured in milliseconds
+
+    logging.getLogger("ltzoo").warning("ltzoo: %s", text)
 
 
 def normalize_name(name: str) -> str:
@@ -121,7 +125,10 @@ class PluginHost:
         for info in infos:
             same = [other for other in infos if other.name == info.name]
             if self._is_blocked(info):
-                info.status, info.error = "blocked", "disabled by LTZOO_PLUGINS, LTZOO_DISABLE_PLUGINS or --no-plugins"
+                info.status, info.error = (
+                    "blocked",
+                    "disabled by LTZOO_PLUGINS, LTZOO_DISABLE_PLUGINS or --no-plugins",
+                )
             elif len(same) > 1 and normalize_name(info.distribution) != f"ltzoo-{info.name}":
                 others = ", ".join(o.distribution for o in same if o is not info)
                 info.status, info.error = "conflict", f"the name '{info.name}' is also taken by {others}"
@@ -150,9 +157,11 @@ class PluginHost:
         label = f"plugin '{info.name}' ({info.distribution} {info.version})"
         if self._strict:
             raise PluginError(f"{label}: {cause}", hint=info.remedy)
-        logger.warning("%s is left out: %s; to mend: %s", label, cause, info.remedy)
+        warn(f"{label} is left out: {cause}; to mend: {info.remedy}")
 
-    def call(self, hook: str, *, only: str | None = None, **arguments: Any) -> Iterator[tuple[PluginInfo, Any]]:
+    def call(
+        self, hook: str, *, only: str | None = None, **arguments: Any
+    ) -> Iterator[tuple[PluginInfo, Any]]:
         """Calls one hook on every working plugin, each on its own, in order of name.
 
         Args:
@@ -210,6 +219,8 @@ class PluginHost:
         manager = pluggy.PluginManager("ltzoo")
         manager.add_hookspecs(hookspecs)
         for info in self.found:
+            if info.status in ("conflict", "incompatible"):
+                self.fail(info, info.error or "", status=info.status)
             if info.status != "ok" or info.entry_point is None:
                 continue
             start = time.perf_counter()
@@ -239,7 +250,9 @@ def _incompatibility(info: PluginInfo) -> str | None:
     distribution = info.entry_point.dist if info.entry_point else None
     requirements = (distribution.requires if distribution else None) or ()
     for text in requirements:
-        if not re.match(r"ltzoo(?![\w.-])", text, re.IGNORECASE) or not re.search(r"[<>=~!]", text.split(";")[0]):
+        if not re.match(r"ltzoo(?![\w.-])", text, re.IGNORECASE) or not re.search(
+            r"[<>=~!]", text.split(";")[0]
+        ):
             continue
         from packaging.requirements import InvalidRequirement, Requirement
 

@@ -9,7 +9,6 @@ config, a registry row) is a record. Types and bounds stand in the annotations
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
@@ -35,7 +34,7 @@ class Record:
 
     def to_json(self) -> str:
         """The record as indented JSON with keys in the order of the fields."""
-        return json.dumps(self.to_dict(), indent=2, ensure_ascii=False) + "\n"
+        return msgspec.json.format(msgspec.json.encode(self.to_dict()), indent=2).decode() + "\n"
 
     @classmethod
     def from_dict(cls: type[R], data: Any, *, where: str = "") -> R:
@@ -95,7 +94,9 @@ def _refuse_unknown_keys(value: Any, data: Any, where: str) -> None:
         known = {field.name for field in dataclasses.fields(value)}  # type: ignore[arg-type]
         for key in data:
             if key not in known:
-                raise SpecError(f"{where}: unknown key '{key}'", hint=f"known keys: {', '.join(sorted(known))}")
+                raise SpecError(
+                    f"{where}: unknown key '{key}'", hint=f"known keys: {', '.join(sorted(known))}"
+                )
         for name in known & set(data):
             _refuse_unknown_keys(getattr(value, name), data[name], f"{where}.{name}")
     elif isinstance(value, Mapping) and isinstance(data, Mapping):

@@ -7,7 +7,6 @@ a registry that somebody else wrote is checked before it is believed.
 from __future__ import annotations
 
 import re
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,7 +17,15 @@ from ltzoo.errors import SpecError
 from ltzoo.records import Record
 from ltzoo.spec import REPO, REVISION, FileSpec
 
-__all__ = ["BRIDGE_FILES", "BridgeRow", "MetricRow", "PluginRow", "Registry", "RegistrySource", "bundled_registry"]
+__all__ = [
+    "BRIDGE_FILES",
+    "BridgeRow",
+    "MetricRow",
+    "PluginRow",
+    "Registry",
+    "RegistrySource",
+    "bundled_registry",
+]
 
 SCHEMA = 1
 BRIDGE_ID = re.compile(r"[a-z0-9][a-z0-9._-]*")
@@ -84,7 +91,9 @@ class BridgeRow(Record):
         require((self.path is None) != (self.repo is None), "needs either a path or a repo")
         require((self.repo is None) == (self.revision is None), "repo and revision go together")
         require(self.repo is None or bool(REPO.fullmatch(self.repo)), f"'{self.repo}' is not org/name")
-        require(self.revision is None or bool(REVISION.fullmatch(self.revision)), "revision must be 40 hex digits")
+        require(
+            self.revision is None or bool(REVISION.fullmatch(self.revision)), "revision must be 40 hex digits"
+        )
         require(
             self.path is None or not re.search(r"^[/~]|[\\:\x00-\x1f]|(^|/)\.\.?(/|$)", self.path),
             f"path '{self.path}' must be relative, with forward slashes and no '..'",
@@ -92,9 +101,15 @@ class BridgeRow(Record):
         names = [file.name for file in self.files]
         require(len(set(names)) == len(names), "a file is listed twice")
         require(set(names) <= set(BRIDGE_FILES), f"a bridge has no files but {', '.join(BRIDGE_FILES)}")
-        require({"config.json", "model.safetensors"} <= set(names), "config.json and model.safetensors must be listed")
+        require(
+            {"config.json", "model.safetensors"} <= set(names),
+            "config.json and model.safetensors must be listed",
+        )
         for metric in self.metrics:
-            require({metric.source, metric.target} <= set(self.models), f"metric '{metric.name}' names another model")
+            require(
+                {metric.source, metric.target} <= set(self.models),
+                f"metric '{metric.name}' names another model",
+            )
 
     def joins(self, source: str, target: str) -> bool:
         """Whether the bridge translates from ``source`` to ``target``."""
@@ -164,6 +179,8 @@ class Registry(Record):
         Raises:
             SpecError: The file cannot be read, is not TOML, or holds an invalid row.
         """
+        import tomllib
+
         path = source.path
         try:
             data: Any = tomllib.loads(path.read_text(encoding="utf-8"))

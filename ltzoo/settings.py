@@ -6,7 +6,6 @@ Weights are not among them: they live in the Hugging Face cache, under the ``HF_
 from __future__ import annotations
 
 import os
-import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +53,9 @@ def setting(name: str) -> Any:
         if isinstance(default, bool):
             return text.lower() not in ("", "0", "false", "no")
         if default is None or isinstance(default, list):
-            return [part.strip() for part in text.split(os.pathsep if name == "registry" else ",") if part.strip()]
+            return [
+                part.strip() for part in text.split(os.pathsep if name == "registry" else ",") if part.strip()
+            ]
         return text
     return _read_config().get(name, default)
 
@@ -67,10 +68,12 @@ def setting_list(name: str) -> list[str] | None:
 
 def _read_config() -> dict[str, Any]:
     path = config_path()
+    if not path.exists():
+        return {}
+    import tomllib
+
     try:
         config = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise SpecError(f"{path}: cannot be read: {error}", hint=f"mend or remove {path}") from error
     for key, value in config.items():

@@ -6,12 +6,11 @@ network. The heavy part is named by ``loader`` and imported only when a model is
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
+import msgspec
 from msgspec import Meta
 
 from ltzoo.errors import SpecError
@@ -167,7 +166,8 @@ class FileSpec(Record):
     def __post_init__(self) -> None:
         parts = self.name.split("/")
         _require(
-            not any(part in ("", ".", "..") for part in parts) and not re.search(r"[\\:\x00-\x1f]", self.name),
+            not any(part in ("", ".", "..") for part in parts)
+            and not re.search(r"[\\:\x00-\x1f]", self.name),
             f"file '{self.name}'",
             "must be a relative path with forward slashes and no '..'",
         )
@@ -262,12 +262,22 @@ class ModelSpec(Record):
         )
         _require(isinstance(self.data, DataSpec), owner, "data must be a DataSpec")
         _require(isinstance(self.latent, LatentSpec), owner, "latent must be a LatentSpec")
-        _require(bool(self.capabilities), owner, "has no capability; give at least one of encode, decode, sample")
+        _require(
+            bool(self.capabilities), owner, "has no capability; give at least one of encode, decode, sample"
+        )
         unknown = set(self.capabilities) - {"encode", "decode", "sample"}
         _require(not unknown, owner, f"unknown capabilities: {', '.join(sorted(map(str, unknown)))}")
-        _require("sample" not in self.capabilities or "decode" in self.capabilities, owner, "'sample' needs 'decode'")
+        _require(
+            "sample" not in self.capabilities or "decode" in self.capabilities,
+            owner,
+            "'sample' needs 'decode'",
+        )
         _require(isinstance(self.license, str) and bool(self.license.strip()), owner, "license must be given")
-        _require(bool(LOADER.fullmatch(str(self.loader))), owner, f"loader '{self.loader}' is not 'module:function'")
+        _require(
+            bool(LOADER.fullmatch(str(self.loader))),
+            owner,
+            f"loader '{self.loader}' is not 'module:function'",
+        )
         _require(len(set(self.labels)) == len(self.labels), owner, "label names must differ")
         _require(
             self.reconstruction_mse is None or {"encode", "decode"} <= set(self.capabilities),
@@ -324,7 +334,11 @@ class JudgeSpec(Record):
     license: Text
 
     def __post_init__(self) -> None:
-        _require(bool(LOADER.fullmatch(str(self.loader))), "judge", f"loader '{self.loader}' is not 'module:function'")
+        _require(
+            bool(LOADER.fullmatch(str(self.loader))),
+            "judge",
+            f"loader '{self.loader}' is not 'module:function'",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -361,7 +375,9 @@ class DatasetSpec(Record):
 
     def __post_init__(self) -> None:
         owner = f"data set '{self.id}'"
-        _require(bool(DATASET_ID.fullmatch(self.id)), owner, "the id must be 'namespace/name' in a-z 0-9 . _ -")
+        _require(
+            bool(DATASET_ID.fullmatch(self.id)), owner, "the id must be 'namespace/name' in a-z 0-9 . _ -"
+        )
         _require(isinstance(self.data, DataSpec), owner, "data must be a DataSpec")
         _require(isinstance(self.license, str) and bool(self.license.strip()), owner, "license must be given")
         for latents in self.latents:
@@ -378,5 +394,7 @@ class DatasetSpec(Record):
 
 
 def _digest(value: Any) -> str:
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
+    import hashlib
+
+    # Keys in order and no spaces: the same content gives the same bytes.
+    return hashlib.sha256(msgspec.json.encode(value, order="sorted")).hexdigest()

@@ -138,11 +138,15 @@ class ModelContract:
 
     # Decoding
 
-    def test_decode_gives_data_as_specified(self, spec: ModelSpec, model: LatentModel, latents: Tensor) -> None:
+    def test_decode_gives_data_as_specified(
+        self, spec: ModelSpec, model: LatentModel, latents: Tensor
+    ) -> None:
         need(spec, "decode")
         x = model.decode(latents)
         check_tensor(x, spec.data.shape, self.batch)
-        low, high = {"image": (0.0, 1.0), "audio": (-1.0, 1.0)}.get(spec.data.modality, (-torch.inf, torch.inf))
+        low, high = {"image": (0.0, 1.0), "audio": (-1.0, 1.0)}.get(
+            spec.data.modality, (-torch.inf, torch.inf)
+        )
         assert x.min() >= low
         assert x.max() <= high
 
@@ -162,7 +166,9 @@ class ModelContract:
         assert z.grad.isfinite().all()
         assert z.grad.abs().sum() > 0
 
-    def test_round_trip_stays_within_the_stated_error(self, spec: ModelSpec, model: LatentModel, data: Data) -> None:
+    def test_round_trip_stays_within_the_stated_error(
+        self, spec: ModelSpec, model: LatentModel, data: Data
+    ) -> None:
         if spec.reconstruction_mse is None:
             pytest.skip("the spec states no reconstruction error")
         assert isinstance(data, Tensor)
@@ -191,7 +197,9 @@ class ModelContract:
 
     def check_close(self, one: Tensor, other: Tensor) -> None:
         """Equal within the tolerance, which is relative to the largest value."""
-        torch.testing.assert_close(one, other, rtol=0.0, atol=self.tolerance * max(1.0, float(one.abs().max())))
+        torch.testing.assert_close(
+            one, other, rtol=0.0, atol=self.tolerance * max(1.0, float(one.abs().max()))
+        )
 
 
 def need(spec: ModelSpec, capability: Capability) -> None:

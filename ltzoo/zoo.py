@@ -5,10 +5,8 @@ The module's functions work on the plugins of this process; `Zoo` is for a set o
 
 from __future__ import annotations
 
-import difflib
 import functools
 import importlib
-import logging
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -27,7 +25,7 @@ from ltzoo.errors import (
     UsageError,
 )
 from ltzoo.model import Judge, LatentModel
-from ltzoo.plugins import PluginHost, PluginInfo
+from ltzoo.plugins import PluginHost, PluginInfo, warn
 from ltzoo.registry import BridgeRow, Registry, RegistrySource, bundled_registry
 from ltzoo.settings import setting_list
 from ltzoo.spec import DatasetSpec, Modality, ModelSpec
@@ -49,8 +47,6 @@ __all__ = [
     "set_default_zoo",
     "suggest",
 ]
-
-logger = logging.getLogger("ltzoo.zoo")
 
 S = TypeVar("S", ModelSpec, DatasetSpec)
 
@@ -90,7 +86,11 @@ class Zoo:
         return self._registered("register_models", ModelSpec)
 
     def list_models(
-        self, pattern: str | Iterable[str] = "*", *, modality: Modality | None = None, plugin: str | None = None
+        self,
+        pattern: str | Iterable[str] = "*",
+        *,
+        modality: Modality | None = None,
+        plugin: str | None = None,
     ) -> list[str]:
         """Ids of the registered models, in order.
 
@@ -144,7 +144,9 @@ class Zoo:
         model = self._run_loader(spec.loader, spec, f"model '{spec.id}'", spec.namespace, device)
         methods = {*spec.capabilities, *(("posterior",) if spec.latent.stochastic else ())}
         if missing := sorted(name for name in methods if not callable(getattr(model, name, None))):
-            raise PluginError(f"model '{spec.id}' promises {', '.join(missing)}, but its adapter has no such method")
+            raise PluginError(
+                f"model '{spec.id}' promises {', '.join(missing)}, but its adapter has no such method"
+            )
         return model  # type: ignore[no-any-return]
 
     # Data sets and judges
@@ -183,15 +185,18 @@ class Zoo:
         spec = dataset if isinstance(dataset, DatasetSpec) else self.get_dataset(dataset)
         if spec.judge is None:
             raise UsageError(f"data set '{spec.id}' has no judge")
-        judge = self._run_loader(spec.judge.loader, spec.judge, f"the judge of '{spec.id}'", spec.namespace, device)
-        return judge  # type: ignore[no-any-return]
+        return self._run_loader(
+            spec.judge.loader, spec.judge, f"the judge of '{spec.id}'", spec.namespace, device
+        )
 
     # Bridges
 
     @cached_property
     def registries(self) -> list[tuple[RegistrySource, Registry]]:
         """The registries in order of precedence: the user's own, the bundled one, those of plugins."""
-        sources = [RegistrySource(name=path, path=Path(path).expanduser()) for path in setting_list("registry") or ()]
+        sources = [
+            RegistrySource(name=path, path=Path(path).expanduser()) for path in setting_list("registry") or ()
+        ]
         sources.append(bundled_registry())
         for _, registries in self.host.call("register_registries"):
             sources.extend(registries)
@@ -200,7 +205,7 @@ class Zoo:
             try:
                 loaded.append((source, Registry.load(source)))
             except SpecError as error:
-                logger.warning("registry '%s' is left out: %s", source.name, error)
+                warn(f"registry '{source.name}' is left out: {error}")
         return loaded
 
     @cached_property
@@ -295,7 +300,9 @@ class Zoo:
             raise SpecError(f"a hook gave a {type(spec).__name__} where a {kind.__name__} belongs")
         if spec.namespace != info.name:
             self.host.fail(
-                info, f"'{spec.id}' is outside the plugin's namespace, which is '{info.name}'", status="conflict"
+                info,
+                f"'{spec.id}' is outside the plugin's namespace, which is '{info.name}'",
+                status="conflict",
             )
             raise SpecError(f"'{spec.id}' is outside the namespace '{info.name}'")
         return spec
@@ -307,11 +314,14 @@ class Zoo:
             raise PluginError(
                 f"{wanted} needs plugin '{info.name}' ({info.distribution} {info.version}), "
                 f"which is {info.status}: {info.error}",
-                hint=f"ltzoo plugins --check, then {info.remedy}" if info.status != "blocked" else "enable the plugin",
+                hint=f"ltzoo plugins --check, then {info.remedy}"
+                if info.status != "blocked"
+                else "enable the plugin",
             )
         if info is None and (package := self.package_of(namespace)):
             raise PluginMissingError(
-                f"{wanted} needs the plugin {package}, which is not installed", hint=f"ltzoo install {package}"
+                f"{wanted} needs the plugin {package}, which is not installed",
+                hint=f"ltzoo install {package}",
             )
 
     def package_of(self, namespace: str) -> str | None:
@@ -340,7 +350,9 @@ class Zoo:
 
 def suggest(word: str, known: Iterable[str], listing: str) -> str:
     """A hint for a misspelt name: the nearest known ones, or the command that lists them."""
-    near = difflib.get_close_matches(word, list(known), n=3, cutoff=0.6)
+    import difflib  # only here: the light commands are measured in milliseconds
+
+    near = difflib.get_close_matches(word, list(known), n=3, cutoff=0.7)
     return f"did you mean {', '.join(near)}?" if near else listing
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,10 +57,12 @@ class NounGroup(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Puts ``list`` in front of what does not begin with a command's name."""
+        if ctx.resilient_parsing and not args:
+            # The shell asks for completions: the names of the commands are among them.
+            return super().parse_args(ctx, args)
         if not args or (args[0] not in self.commands and args[0] not in ("-h", "--help")):
-            near = difflib.get_close_matches(args[0], self.commands, n=1, cutoff=0.75) if args else []
-            if near:
-                raise click.UsageError(f"no command '{args[0]}'; did you mean {near[0]}?", ctx=ctx)
+            if args and (near := nearest(args[0], self.commands, cutoff=0.75)):
+                raise click.UsageError(f"no command '{args[0]}'; did you mean {near}?", ctx=ctx)
             args = ["list", *args]
         return super().parse_args(ctx, args)
 
@@ -84,7 +86,13 @@ class LazyGroup(click.Group):
         from importlib.metadata import entry_points
 
         found = entry_points(group="ltzoo.commands")
-        return {point.name: point for point in sorted(found, key=lambda p: p.name) if point.name not in self.lazy}
+        return {
+            point.name: point for point in sorted(found, key=lambda p: p.name) if point.name not in self.lazy
+        }
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Keeps ``--no-plugins`` without a value from taking the command's name for one."""
+        return super().parse_args(ctx, ["--no-plugins=*" if arg == "--no-plugins" else arg for arg in args])
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return [*self.lazy, *self.extra_commands()]
@@ -105,7 +113,9 @@ class LazyGroup(click.Group):
         name = args[0]
         if not name.startswith("-") and self.get_command(ctx, name) is None:
             near = difflib.get_close_matches(name, self.list_commands(ctx), n=1, cutoff=0.5)
-            raise click.UsageError(f"no command '{name}'" + (f"; did you mean {near[0]}?" if near else ""), ctx=ctx)
+            raise click.UsageError(
+                f"no command '{name}'" + (f"; did you mean {near[0]}?" if near else ""), ctx=ctx
+            )
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -116,6 +126,13 @@ class LazyGroup(click.Group):
             rows = [(name, f"from {point.dist.name}" if point.dist else "") for name, point in extra.items()]
             with formatter.section("Commands from plugins"):
                 formatter.write_dl(rows)
+
+
+def nearest(word: str, known: Iterable[str], *, cutoff: float) -> str | None:
+    """The known word that looks most like this one."""
+    import difflib  # only here: the light commands are measured in milliseconds
+
+    return next(iter(difflib.get_close_matches(word, list(known), n=1, cutoff=cutoff)), None)
 
 
 def _plugin_command(point: Any) -> click.Command:
@@ -130,7 +147,9 @@ def _plugin_command(point: Any) -> click.Command:
             hint=f"ltzoo uninstall {package}",
         ) from error
     if not isinstance(command, click.Command):
-        raise PluginError(f"'{point.value}' of {package} is not a click command", hint=f"ltzoo uninstall {package}")
+        raise PluginError(
+            f"'{point.value}' of {package} is not a click command", hint=f"ltzoo uninstall {package}"
+        )
     return command
 
 

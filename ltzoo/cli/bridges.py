@@ -90,7 +90,9 @@ def show(bridge: str, as_json: bool) -> None:
         ]
         print_table(("METRIC", "DIRECTION", "VALUE", "STD"), table)
     click.echo()
-    click.echo(f"ltzoo translate INPUT --from {row.models[0]} --to {row.models[1]} --bridge {row.id} -o OUTPUT")
+    click.echo(
+        f"ltzoo translate INPUT --from {row.models[0]} --to {row.models[1]} --bridge {row.id} -o OUTPUT"
+    )
 
 
 def describe(bridge: PublishedBridge) -> dict[str, Any]:

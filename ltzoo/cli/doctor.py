@@ -14,7 +14,17 @@ from ltzoo.cli.base import Command, json_option
 from ltzoo.cli.output import print_json
 from ltzoo.errors import ExitCode, LtzooError
 
-PACKAGES = ("ltzoo", "torch", "huggingface-hub", "safetensors", "pluggy", "click", "numpy", "pillow", "soundfile")
+PACKAGES = (
+    "ltzoo",
+    "torch",
+    "huggingface-hub",
+    "safetensors",
+    "pluggy",
+    "click",
+    "numpy",
+    "pillow",
+    "soundfile",
+)
 
 
 @click.command(cls=Command)
@@ -81,7 +91,9 @@ def _hub() -> dict[str, str]:
         "endpoint": constants.ENDPOINT,
         "offline": "yes" if constants.HF_HUB_OFFLINE else "no",
         "cache": constants.HF_HUB_CACHE,
-        "token": "set" if os.environ.get("HF_TOKEN") or os.path.exists(constants.HF_TOKEN_PATH) else "not set",
+        "token": "set"
+        if os.environ.get("HF_TOKEN") or os.path.exists(constants.HF_TOKEN_PATH)
+        else "not set",
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import click
 
@@ -16,14 +17,21 @@ from ltzoo.errors import UnknownPluginError, UsageError
 @click.option("-e", "--editable", multiple=True, metavar="PATH", help="Install the project at PATH in place.")
 @click.option("-U", "--upgrade", is_flag=True, help="Install the newest version that fits.")
 @click.option("--pre", is_flag=True, help="Take pre-releases too.")
-@click.option("-r", "--requirement", multiple=True, type=click.File(), metavar="FILE", help="Install what FILE lists.")
+@click.option(
+    "-r",
+    "--requirement",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Install what FILE lists.",
+)
 @click.option("--restore", is_flag=True, help="Install again what was installed with this command before.")
 def install(
     packages: tuple[str, ...],
     editable: tuple[str, ...],
     upgrade: bool,
     pre: bool,
-    requirement: tuple[click.utils.LazyFile, ...],
+    requirement: tuple[Path, ...],
     restore: bool,
 ) -> None:
     """Install plugins into the environment that ltzoo runs in, and print their names.
@@ -36,7 +44,7 @@ def install(
 
     wanted, places = list(packages), list(editable)
     for file in requirement:
-        lines = (line.split("#", 1)[0].strip() for line in file)
+        lines = (line.split("#", 1)[0].strip() for line in file.read_text(encoding="utf-8").splitlines())
         wanted += [line for line in lines if line]
     if restore:
         present = installer.plugin_packages()
@@ -51,7 +59,9 @@ def install(
     for name in wanted:
         # A known plugin's namespace may be somebody else's package on the index.
         if (package := default_zoo().package_of(name)) and package != name:
-            raise UsageError(f"'{name}' is the name of a plugin; its package is {package}", hint=f"ltzoo install {package}")
+            raise UsageError(
+                f"'{name}' is the name of a plugin; its package is {package}", hint=f"ltzoo install {package}"
+            )
     names = installer.install(wanted, editable=places, upgrade=upgrade, pre=pre)
     carriers = installer.plugin_packages()
     for name in names:
@@ -76,9 +86,13 @@ def uninstall(plugins: tuple[str, ...], yes: bool) -> None:
         owners = [normal] if normal in carriers else [p for p, points in carriers.items() if name in points]
         if not owners:
             known = [*carriers, *(point for points in carriers.values() for point in points)]
-            raise UnknownPluginError(f"no plugin '{name}' is installed", hint=suggest(name, known, "ltzoo plugins"))
+            raise UnknownPluginError(
+                f"no plugin '{name}' is installed", hint=suggest(name, known, "ltzoo plugins")
+            )
         if len(owners) > 1:
-            raise UsageError(f"'{name}' is a plugin of several packages", hint=f"name one: {', '.join(sorted(owners))}")
+            raise UsageError(
+                f"'{name}' is a plugin of several packages", hint=f"name one: {', '.join(sorted(owners))}"
+            )
         packages += owners
     if not yes:
         if not sys.stdin.isatty():

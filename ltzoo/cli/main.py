@@ -94,7 +94,6 @@ def run(arguments: list[str] | None = None) -> int:
     state = State(verbose=os.environ.get("LTZOO_DEBUG", "") not in ("", "0"))
     try:
         result = root.main(arguments, prog_name="ltzoo", obj=state, standalone_mode=False)
-        sys.stdout.flush()
         return int(result or ExitCode.OK)
     except LtzooError as error:
         code, text = error.exit_code, f"error: {error}" + (f"; try: {error.hint}" if error.hint else "")
@@ -106,10 +105,6 @@ def run(arguments: list[str] | None = None) -> int:
     except (click.Abort, KeyboardInterrupt) as error:
         # What can be resumed has said so itself.
         code, text, caught = ExitCode.INTERRUPTED, "interrupted", error
-    except BrokenPipeError:
-        # The reader (head, less) has had enough. Python would complain once more at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return ExitCode.OK
     except OSError as error:
         code, text, caught = ExitCode.FAILED, f"error: {error}", error
     except Exception as error:
@@ -125,10 +120,4 @@ def run(arguments: list[str] | None = None) -> int:
 
 def main() -> None:
     """The console script."""
-    import logging
-
-    handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("ltzoo: %(message)s"))
-    logging.getLogger("ltzoo").addHandler(handler)
-    logging.getLogger("ltzoo").propagate = False
     sys.exit(run())

@@ -19,7 +19,9 @@ def models() -> None:
 
 @models.command("list")
 @click.argument("patterns", nargs=-1, metavar="[PATTERN]...")
-@click.option("--modality", type=click.Choice(["image", "audio", "text", "array"]), help="Only models of this kind.")
+@click.option(
+    "--modality", type=click.Choice(["image", "audio", "text", "array"]), help="Only models of this kind."
+)
 @click.option("--plugin", metavar="NAME", help="Only models of this plugin.")
 @json_option
 @quiet_option
@@ -66,16 +68,26 @@ def show(model: ModelSpec, as_json: bool) -> None:
         ("model", model.id),
         ("title", model.title),
         ("plugin", f"{info.distribution} {info.version}" if info else "-"),
-        ("data", f"{data.modality} {format_shape(data.shape)}" + (f" at {data.sample_rate} Hz" if data.sample_rate else "")),
+        (
+            "data",
+            f"{data.modality} {format_shape(data.shape)}"
+            + (f" at {data.sample_rate} Hz" if data.sample_rate else ""),
+        ),
         ("other sizes", data.fit),
         ("latent", f"{model.latent.kind} {format_shape(model.latent.shape)}"),
         ("posterior", "mean and standard deviation" if model.latent.stochastic else "-"),
         ("can", ", ".join(sorted(model.capabilities))),
         ("labels", ", ".join(model.labels) or "-"),
         ("license", model.license),
-        ("weights", ", ".join(f"{file.name} (sha256 {file.sha256[:12]}…)" for file in model.source.files) or "-"),
+        (
+            "weights",
+            ", ".join(f"{file.name} (sha256 {file.sha256[:12]}…)" for file in model.source.files) or "-",
+        ),
         ("fingerprint", model.fingerprint),
-        ("round trip", f"mean squared error below {model.reconstruction_mse}" if model.reconstruction_mse else "-"),
+        (
+            "round trip",
+            f"mean squared error below {model.reconstruction_mse}" if model.reconstruction_mse else "-",
+        ),
         ("data set", f"{dataset.id}: {dataset.title}" if dataset else "-"),
     ]
     width = max(len(name) for name, _ in facts)

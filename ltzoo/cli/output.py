@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import click
+import msgspec
 
 __all__ = ["note", "one_line", "print_ids", "print_json", "print_table"]
 
 
 def print_json(kind: str, content: dict[str, Any]) -> None:
     """One JSON document on stdout; ``schema`` names what it is and the version of its form."""
-    click.echo(json.dumps({"schema": f"ltzoo/{kind}/1", **content}, indent=2, ensure_ascii=False))
+    document = msgspec.json.encode({"schema": f"ltzoo/{kind}/1", **content})
+    click.echo(msgspec.json.format(document, indent=2))
 
 
 def print_ids(ids: Iterable[str]) -> None:

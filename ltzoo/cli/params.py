@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
-from click.shell_completion import CompletionItem
 
 from ltzoo.spec import ModelSpec
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 __all__ = ["BRIDGE", "MODEL", "BridgeParam", "ModelParam"]
 
@@ -15,16 +19,24 @@ class ModelParam(click.ParamType[ModelSpec]):
 
     name = "model"
 
-    def convert(self, value: str | ModelSpec, param: click.Parameter | None, ctx: click.Context | None) -> ModelSpec:
+    def convert(
+        self, value: str | ModelSpec, param: click.Parameter | None, ctx: click.Context | None
+    ) -> ModelSpec:
         from ltzoo.zoo import get_model
 
         return value if isinstance(value, ModelSpec) else get_model(value)
 
-    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        from click.shell_completion import CompletionItem
+
         from ltzoo.zoo import default_zoo
 
         models = default_zoo().models
-        return [CompletionItem(id, help=spec.title) for id, spec in models.items() if id.startswith(incomplete)]
+        return [
+            CompletionItem(id, help=spec.title) for id, spec in models.items() if id.startswith(incomplete)
+        ]
 
 
 class BridgeParam(click.ParamType[str]):
@@ -32,7 +44,11 @@ class BridgeParam(click.ParamType[str]):
 
     name = "bridge"
 
-    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        from click.shell_completion import CompletionItem
+
         from ltzoo.zoo import list_bridges
 
         return [CompletionItem(id) for id in list_bridges() if id.startswith(incomplete)]

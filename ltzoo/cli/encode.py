@@ -1,0 +1,100 @@
+"""``ltzoo encode``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ltzoo.cli.base import Command, json_option
+from ltzoo.cli.items import device_option
+from ltzoo.cli.output import note, print_ids, print_json
+from ltzoo.cli.params import MODEL
+from ltzoo.errors import CapabilityError
+from ltzoo.spec import ModelSpec, format_shape
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+
+@click.command(cls=Command)
+@click.argument("model", type=MODEL)
+@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
+@click.option(
+    "-o", "--output", required=True, type=click.Path(path_type=Path), help="The latent set to write."
+)
+@click.option(
+    "--batch-size", type=click.IntRange(min=1), default=64, show_default=True, help="Items at once."
+)
+@click.option(
+    "--dtype",
+    type=click.Choice(["float32", "float16"]),
+    default="float32",
+    show_default=True,
+    help="As stored.",
+)
+@click.option("--license", metavar="SPDX", help="Licence of the data, kept with the latents.")
+@click.option("--no-resume", is_flag=True, help="Start anew even if a half-done file is there.")
+@device_option
+@json_option
+def encode(
+    model: ModelSpec,
+    inputs: tuple[str, ...],
+    output: Path,
+    batch_size: int,
+    dtype: str,
+    license: str | None,
+    no_resume: bool,
+    device: str,
+    as_json: bool,
+) -> None:
+    """Turn INPUT into latents of MODEL: one safetensors file, which train, decode and eval read.
+
+    INPUT is a folder (sub-folders named as the model's labels give labels), files, an .npy array, an
+    .npz archive with x and y, or x_train, y_train, x_test and y_test, or a text file with an item a
+    line. Memory does not grow with the number of items. A run that was interrupted goes on where it
+    was when the same command is given again.
+    """
+    if not model.can("encode"):
+        raise CapabilityError(f"{model.id} cannot encode", hint="ltzoo models lists what each model can do")
+
+    import torch
+    from tqdm import tqdm
+
+    from ltzoo.latents import encode_to_file
+    from ltzoo.media import open_items
+    from ltzoo.zoo import load_model
+
+    items = open_items(inputs, model.data, label_names=model.labels, model=model.id, say=note)
+    bar: tqdm[None] = tqdm(total=len(items), desc=model.id, unit="item", file=sys.stderr, disable=None)
+
+    def progress(done: int, total: int) -> None:
+        bar.update(done - bar.n)
+
+    with bar:
+        encode_to_file(
+            load_model(model, device=device),
+            items,
+            output,
+            batch_size=batch_size,
+            dtype=torch.float16 if dtype == "float16" else torch.float32,
+            license=license,
+            progress=progress,
+            say=note,
+            resume=not no_resume,
+        )
+    if as_json:
+        print_json(
+            "encode",
+            {
+                "model": model.id,
+                "items": len(items),
+                "latent": format_shape(model.latent.shape),
+                "fields": sorted(items.fields),
+                "output": str(output),
+            },
+        )
+    else:
+        print_ids([str(output)])

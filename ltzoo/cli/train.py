@@ -1,0 +1,211 @@
+"""``ltzoo train``."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.shell_completion import CompletionItem
+
+from ltzoo.cli.base import Command, json_option
+from ltzoo.cli.items import device_option
+from ltzoo.cli.output import note, print_ids, print_json
+from ltzoo.cli.params import MODEL
+from ltzoo.errors import TrainingError, UsageError
+from ltzoo.spec import ModelSpec, format_shape
+
+if TYPE_CHECKING:
+    from ltzoo.latents import LatentSet
+
+
+def _complete_recipe(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    from ltzoo.bridge.recipe import list_recipes
+
+    return [CompletionItem(name) for name in list_recipes() if name.startswith(incomplete)]
+
+
+@click.command(cls=Command)
+@click.argument("models", nargs=-1, required=True, type=MODEL, metavar="MODEL MODEL...")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="Folder of the bridge; named after the models by default.",
+)
+@click.option(
+    "--data",
+    multiple=True,
+    metavar="MODEL=FILE",
+    help="Latent set of a model; what its plugin ships by default.",
+)
+@click.option(
+    "--recipe", default="default", show_default=True, metavar="NAME|FILE", shell_complete=_complete_recipe
+)
+@click.option(
+    "--set", "overrides", multiple=True, metavar="FIELD=VALUE", help="Replace a field of the recipe."
+)
+@click.option(
+    "--labels", default="auto", show_default=True, metavar="auto|none|FILE", help="How labels correspond."
+)
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of everything random."
+)
+@click.option(
+    "--dtype",
+    type=click.Choice(["float32", "float16"]),
+    default="float32",
+    show_default=True,
+    help="As stored.",
+)
+@click.option("--overwrite", is_flag=True, help="Replace a bridge that is already at OUTPUT.")
+@click.option("--no-resume", is_flag=True, help="Start anew even if a checkpoint is there.")
+@click.option("--dry-run", is_flag=True, help="Say what would be done, and stop.")
+@device_option
+@json_option
+def train(
+    models: tuple[ModelSpec, ...],
+    output: Path | None,
+    data: tuple[str, ...],
+    recipe: str,
+    overrides: tuple[str, ...],
+    labels: str,
+    seed: int,
+    dtype: str,
+    overwrite: bool,
+    no_resume: bool,
+    dry_run: bool,
+    device: str,
+    as_json: bool,
+) -> None:
+    """Train a bridge between two or more models on their latents alone, and print its folder.
+
+    Models whose plugins ship latents need no data. Labels of equal names are taken to mean the same
+    class; --labels FILE maps them by a TOML file with a table a model, label = "class". A run that was
+    interrupted goes on where it was when the same command is given again.
+    """
+    if len(models) < 2 or len({model.id for model in models}) < len(models):
+        raise UsageError("a bridge joins two or more different models", hint="ltzoo models")
+    folder = output or Path("--".join(model.id.replace("/", "-").replace(":", "-") for model in models))
+    if folder.exists() and not overwrite:
+        raise UsageError(f"{folder} exists already", hint="give -o ANOTHER, or --overwrite")
+
+    import torch
+
+    from ltzoo.bridge import get_recipe, train_bridge
+    from ltzoo.zoo import default_zoo
+
+    chosen = get_recipe(recipe, **parse_overrides(overrides))
+    sets = [load_latents(model, parse_data(data, models)) for model in models]
+    checkpoint = folder.with_name(f"{folder.name}.checkpoint.safetensors")
+    plan = {
+        "models": [model.id for model in models],
+        "recipe": chosen.to_dict(),
+        "latents": {
+            s.model: {
+                "training": len(s.part("train") if s.split is not None else s),
+                "shape": format_shape(tuple(s.latents.shape[1:])),
+            }
+            for s in sets
+        },
+        "labels": labels,
+        "seed": seed,
+        "device": device,
+        "output": str(folder),
+    }
+    if dry_run:
+        if as_json:
+            print_json("train-plan", plan)
+        else:
+            for name, value in plan.items():
+                click.echo(f"{name.ljust(8)}  {value}")
+        return
+    try:
+        bridge, report = train_bridge(
+            sets,
+            models=models,
+            recipe=chosen,
+            seed=seed,
+            device=device,
+            labels=labels,
+            checkpoint=checkpoint,
+            resume=not no_resume,
+            progress=sys.stderr.isatty(),
+            command=shlex.join(["ltzoo", *sys.argv[1:]]),
+        )
+    except KeyboardInterrupt:
+        note(f"the checkpoint is {checkpoint}; give the same command again to go on")
+        raise
+    for text in report.notes:
+        note(text)
+    for _ in default_zoo().host.call("bridge_trained", bridge=bridge, report=report):
+        pass
+    bridge.save_pretrained(folder, dtype=torch.float16 if dtype == "float16" else torch.float32)
+    checkpoint.unlink(missing_ok=True)
+    if as_json:
+        print_json("train", {**plan, "report": report.to_dict()})
+    else:
+        for row in report.held_out:
+            accuracy = (
+                ""
+                if row.classifier_accuracy is None
+                else f", class read from z′: {row.classifier_accuracy:.3f}"
+            )
+            note(
+                f"{row.model}: {row.items} held-out latents, reconstruction R² {row.reconstruction_r2:.3f}{accuracy}"
+            )
+        note(f"{report.steps} steps in {report.seconds:.0f} s; use it with --bridge local:{folder}")
+        print_ids([str(folder)])
+
+
+def parse_overrides(pairs: tuple[str, ...]) -> dict[str, Any]:
+    """``FIELD=VALUE`` pairs; values are TOML, and words need no quotes."""
+    found: dict[str, Any] = {}
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        if not equals or not name:
+            raise UsageError(f"--set {pair}: not FIELD=VALUE", hint="--set steps=500")
+        try:
+            found[name] = tomllib.loads(f"value = {text}")["value"]
+        except tomllib.TOMLDecodeError:
+            found[name] = text
+    return found
+
+
+def parse_data(pairs: tuple[str, ...], models: tuple[ModelSpec, ...]) -> dict[str, Path]:
+    """``MODEL=FILE`` pairs."""
+    found: dict[str, Path] = {}
+    known = {model.id for model in models}
+    for pair in pairs:
+        name, equals, path = pair.partition("=")
+        if not equals or name not in known:
+            raise UsageError(
+                f"--data {pair}: not MODEL=FILE with one of the models", hint=f"models: {', '.join(known)}"
+            )
+        found[name] = Path(path).expanduser()
+    return found
+
+
+def load_latents(model: ModelSpec, given: dict[str, Path]) -> LatentSet:
+    """The given latent set of a model, or the one that its plugin ships.
+
+    Raises:
+        TrainingError: There is neither.
+    """
+    from ltzoo.hub import resolve_file
+    from ltzoo.latents import LatentSet
+    from ltzoo.zoo import dataset_of
+
+    if path := given.get(model.id):
+        return LatentSet.load(path, model=model)
+    dataset = dataset_of(model.id)
+    file = dataset.latents_of(model.id) if dataset else None
+    if dataset is None or file is None:
+        raise TrainingError(
+            f"no installed plugin ships latents of {model.id}",
+            hint=f"ltzoo encode {model.id} DATA -o latents.safetensors, then --data {model.id}=latents.safetensors",
+        )
+    return LatentSet.load(resolve_file(dataset.source, file.file.name), model=model)
