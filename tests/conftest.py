@@ -1,0 +1,45 @@
+"""Every test has its own home folder, its own zoo and no Hub to talk to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ltzoo import zoo
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(tmp_path_factory, monkeypatch):
+    for name in ("PLUGINS", "DISABLE_PLUGINS", "STRICT_PLUGINS", "REGISTRY", "DEVICE", "DEBUG"):
+        monkeypatch.delenv(f"LTZOO_{name}", raising=False)
+    monkeypatch.setenv("LTZOO_HOME", str(tmp_path_factory.mktemp("home")))
+    zoo._environment_zoo.cache_clear()
+    yield
+    zoo.set_default_zoo(None)
+    zoo._environment_zoo.cache_clear()
+
+
+@pytest.fixture
+def ltzoo(capsys):
+    """Runs one command in this process; gives exit code, stdout and stderr."""
+    from ltzoo.cli.main import run
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        capsys.readouterr()
+        code = run(list(arguments))
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The data sets beside the checkout; tests that use them are marked ``data``."""
+    folder = SHARED / "data"
+    if not folder.is_dir():
+        pytest.skip(f"{folder} is not there")
+    return folder
