@@ -90,7 +90,9 @@ def test_a_short_clip_is_padded_with_silence(tmp_path):
     item, notes = read(tone(seconds=0.25), 8000, spec(), tmp_path)
     assert item.shape == (1, 8000)
     assert float(item[:, 2000:].abs().max()) == 0
-    assert notes == [f"{tmp_path / 'x.wav'}: 0.25 s mono at 8000 Hz -> 1.00 s mono at 8000 Hz, padded with silence"]
+    assert notes == [
+        f"{tmp_path / 'x.wav'}: 0.25 s mono at 8000 Hz -> 1.00 s mono at 8000 Hz, padded with silence"
+    ]
 
 
 def test_channels_are_mixed_and_repeated(tmp_path):
@@ -127,7 +129,9 @@ def test_samples_that_are_not_finite_are_refused(tmp_path, value):
 
 
 def test_another_length_is_refused_where_the_spec_refuses(tmp_path):
-    with pytest.raises(MediaError, match=r"lasts 4000 samples at 8000 Hz \(0.500 s\), but this model takes 8000"):
+    with pytest.raises(
+        MediaError, match=r"lasts 4000 samples at 8000 Hz \(0.500 s\), but this model takes 8000"
+    ):
         read(tone(seconds=0.5), 8000, spec(fit="refuse"), tmp_path)
 
 

@@ -1,0 +1,6 @@
+"""Latent sets: the latents of one model with what training needs beside them, and their making."""
+
+from ltzoo.latents.encode import ItemSource, encode_to_file
+from ltzoo.latents.latent_set import SPLITS, LatentSet
+
+__all__ = ["SPLITS", "ItemSource", "LatentSet", "encode_to_file"]
