@@ -77,25 +77,31 @@ class ModelContract:
 
     # Fixtures
 
-    @pytest.fixture(scope="class")
-    def spec(self) -> ModelSpec:
-        return get_model(self.model_id)
+    # Class methods, since pytest makes a new instance for each test but these only once.
 
     @pytest.fixture(scope="class")
-    def model(self, spec: ModelSpec) -> LatentModel:
+    @classmethod
+    def spec(cls) -> ModelSpec:
+        return get_model(cls.model_id)
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def model(cls, spec: ModelSpec) -> LatentModel:
         return load_model(spec)
 
     @pytest.fixture(scope="class")
-    def data(self, spec: ModelSpec, model: LatentModel) -> Data:
-        return self.examples(spec, model)
+    @classmethod
+    def data(cls, spec: ModelSpec, model: LatentModel) -> Data:
+        return cls().examples(spec, model)
 
     @pytest.fixture(scope="class")
-    def latents(self, spec: ModelSpec, model: LatentModel, data: Data) -> Tensor:
+    @classmethod
+    def latents(cls, spec: ModelSpec, model: LatentModel, data: Data) -> Tensor:
         if (latents := shipped_latents(spec)) is not None:
-            return latents[: self.batch]
+            return latents[: cls.batch]
         if spec.can("encode"):
             return model.encode(data)
-        return model.sample(self.batch, seed=0)
+        return model.sample(cls.batch, seed=0)
 
     # The spec
 

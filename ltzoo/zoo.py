@@ -194,19 +194,15 @@ class Zoo:
     @cached_property
     def registries(self) -> list[tuple[RegistrySource, Registry]]:
         """The registries in order of precedence: the user's own, the bundled one, those of plugins."""
-        sources = [
-            RegistrySource(name=path, path=Path(path).expanduser()) for path in setting_list("registry") or ()
-        ]
-        sources.append(bundled_registry())
-        for _, registries in self.host.call("register_registries"):
-            sources.extend(registries)
-        loaded = []
-        for source in sources:
-            try:
-                loaded.append((source, Registry.load(source)))
-            except SpecError as error:
-                warn(f"registry '{source.name}' is left out: {error}")
-        return loaded
+        of_plugins = [source for _, sources in self.host.call("register_registries") for source in sources]
+        return [*self._own_registries, *_load_registries(of_plugins)]
+
+    @cached_property
+    def _own_registries(self) -> list[tuple[RegistrySource, Registry]]:
+        """Those that need no plugin."""
+        paths = setting_list("registry") or ()
+        own = [RegistrySource(name=path, path=Path(path).expanduser()) for path in paths]
+        return _load_registries([*own, bundled_registry()])
 
     @cached_property
     def bridges(self) -> dict[str, PublishedBridge]:
@@ -325,8 +321,8 @@ class Zoo:
             )
 
     def package_of(self, namespace: str) -> str | None:
-        """The package of a known plugin, installed or not."""
-        for _, registry in self.registries:
+        """The package of a known plugin, installed or not; imports no plugin."""
+        for _, registry in self._own_registries:
             for row in registry.plugins:
                 if row.name == namespace:
                     return row.package
@@ -346,6 +342,17 @@ class Zoo:
                 f"{what} cannot be loaded{label}: {type(error).__name__}: {error}",
                 hint=f"ltzoo plugins --check, or ltzoo install -U {info.distribution if info else namespace}",
             ) from error
+
+
+def _load_registries(sources: Iterable[RegistrySource]) -> list[tuple[RegistrySource, Registry]]:
+    """Reads registries; says which cannot be read, and goes on without them."""
+    loaded = []
+    for source in sources:
+        try:
+            loaded.append((source, Registry.load(source)))
+        except SpecError as error:
+            warn(f"registry '{source.name}' is left out: {error}")
+    return loaded
 
 
 def suggest(word: str, known: Iterable[str], listing: str) -> str:

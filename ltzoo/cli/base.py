@@ -112,10 +112,8 @@ class LazyGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
         if not name.startswith("-") and self.get_command(ctx, name) is None:
-            near = difflib.get_close_matches(name, self.list_commands(ctx), n=1, cutoff=0.5)
-            raise click.UsageError(
-                f"no command '{name}'" + (f"; did you mean {near[0]}?" if near else ""), ctx=ctx
-            )
+            near = nearest(name, self.list_commands(ctx), cutoff=0.5)
+            raise click.UsageError(f"no command '{name}'" + (f"; did you mean {near}?" if near else ""), ctx=ctx)
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
