@@ -141,13 +141,13 @@ class Zoo:
             PluginError: Its plugin is missing or broken, or its loader raised.
         """
         spec = ref if isinstance(ref, ModelSpec) else self.get_model(ref)
-        model = self._run_loader(spec.loader, spec, f"model '{spec.id}'", spec.namespace, device)
+        model: LatentModel = self._run_loader(spec.loader, spec, f"model '{spec.id}'", spec.namespace, device)
         methods = {*spec.capabilities, *(("posterior",) if spec.latent.stochastic else ())}
         if missing := sorted(name for name in methods if not callable(getattr(model, name, None))):
             raise PluginError(
                 f"model '{spec.id}' promises {', '.join(missing)}, but its adapter has no such method"
             )
-        return model  # type: ignore[no-any-return]
+        return model
 
     # Data sets and judges
 
@@ -185,9 +185,9 @@ class Zoo:
         spec = dataset if isinstance(dataset, DatasetSpec) else self.get_dataset(dataset)
         if spec.judge is None:
             raise UsageError(f"data set '{spec.id}' has no judge")
-        return self._run_loader(
-            spec.judge.loader, spec.judge, f"the judge of '{spec.id}'", spec.namespace, device
-        )
+        what = f"the judge of '{spec.id}'"
+        judge: Judge = self._run_loader(spec.judge.loader, spec.judge, what, spec.namespace, device)
+        return judge
 
     # Bridges
 

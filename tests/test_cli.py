@@ -53,10 +53,22 @@ def test_version(ltzoo):
         (("bridges", "show", "nothing"), 2, "no bridge 'nothing'"),
         (("translate",), 2, "Missing argument 'INPUT...'"),
         (("translate", "x.png", "--from", "toy/a"), 2, "Missing option '--to'"),
-        (("translate", "x.png", "--from", "toy/deaf", "--to", "toy/b", "-o", "y.png"), 2, "toy/deaf cannot encode"),
-        (("translate", "x.png", "--from", "toy/a", "--to", "toy/mute", "-o", "y.png"), 2, "toy/mute cannot decode"),
+        (
+            ("translate", "x.png", "--from", "toy/deaf", "--to", "toy/b", "-o", "y.png"),
+            2,
+            "toy/deaf cannot encode",
+        ),
+        (
+            ("translate", "x.png", "--from", "toy/a", "--to", "toy/mute", "-o", "y.png"),
+            2,
+            "toy/mute cannot decode",
+        ),
         (("translate", "x.png", "--from", "toy/a", "--to", "toy/b"), 2, "nowhere to write to"),
-        (("translate", "x.png", "--from", "toy/a", "--to", "toy/b", "-o", "y", "--seed", "1"), 2, "--seed goes with"),
+        (
+            ("translate", "x.png", "--from", "toy/a", "--to", "toy/b", "-o", "y", "--seed", "1"),
+            2,
+            "--seed goes with",
+        ),
         (("sample", "toy/mute", "-o", "x.png"), 2, "toy/mute cannot sample"),
         (("encode", "toy/deaf", "x", "-o", "y"), 2, "toy/deaf cannot encode"),
         (("decode", "toy/mute", "x", "-o", "y"), 2, "toy/mute cannot decode"),
@@ -72,7 +84,9 @@ def test_version(ltzoo):
         (("install", "mnist"), 2, "its package is ltzoo-mnist"),
     ],
 )
-def test_a_wrong_request_gets_its_exit_code_and_one_line(ltzoo, arguments, code, message, tmp_path, monkeypatch):
+def test_a_wrong_request_gets_its_exit_code_and_one_line(
+    ltzoo, arguments, code, message, tmp_path, monkeypatch
+):
     monkeypatch.chdir(tmp_path)
     got, out, err = ltzoo(*arguments)
     assert (got, out) == (code, "")

@@ -27,7 +27,9 @@ def test_environment_beats_config_beats_default(monkeypatch):
     assert settings.setting_list("plugins") == []
 
 
-@pytest.mark.parametrize(("text", "value"), [("1", True), ("yes", True), ("0", False), ("False", False), ("", False)])
+@pytest.mark.parametrize(
+    ("text", "value"), [("1", True), ("yes", True), ("0", False), ("False", False), ("", False)]
+)
 def test_switches_in_the_environment(monkeypatch, text, value):
     monkeypatch.setenv("LTZOO_STRICT_PLUGINS", text)
     assert settings.setting("strict_plugins") is value

@@ -113,7 +113,9 @@ class LazyGroup(click.Group):
         name = args[0]
         if not name.startswith("-") and self.get_command(ctx, name) is None:
             near = nearest(name, self.list_commands(ctx), cutoff=0.5)
-            raise click.UsageError(f"no command '{name}'" + (f"; did you mean {near}?" if near else ""), ctx=ctx)
+            raise click.UsageError(
+                f"no command '{name}'" + (f"; did you mean {near}?" if near else ""), ctx=ctx
+            )
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
