@@ -68,7 +68,8 @@ def bridge_folder(ref: str) -> Path:
                 f"'{ref}' is not a full reference to a Hub repository",
                 hint="write hf:org/repo@COMMIT with the commit's 40 hex digits",
             )
-        return next(_fetch(repo, revision, name) for name in BRIDGE_FILES).parent
+        fetched = [_fetch(repo, revision, name) for name in BRIDGE_FILES]
+        return fetched[0].parent
     published = get_bridge(ref)
     row = published.row
     if published.folder is not None:
