@@ -75,6 +75,13 @@ def test_a_given_map_may_join_and_leave_out_labels():
     assert class_indices(label_map, pair[1]).tolist()[:3] == [1, 0, 0]
 
 
+def test_the_map_of_a_bridge_can_be_used_again():
+    pair = sets(*NAMES)
+    label_map, _ = match_labels(GIVEN, pair)
+    assert match_labels(label_map, pair)[0] == label_map
+    assert match_labels(LabelMap(origin="none"), pair)[0].origin == "none"
+
+
 def test_a_map_from_a_file(tmp_path):
     path = tmp_path / "map.toml"
     path.write_text(

@@ -114,9 +114,11 @@ def test_terms_without_weight_are_not_computed(monkeypatch):
     assert set(objective_terms(network(), batch(), recipe, rng())) == {"reconstruction"}
 
 
-def test_without_classes_only_the_classless_terms_remain():
+def test_without_classes_all_is_one_class():
     terms = objective_terms(network(0), batch(classes=0), tiny_recipe(), rng())
-    assert set(terms) == {"reconstruction", "kl", "swd"}
+    assert set(terms) == {"reconstruction", "kl", "swd", "translation"}
+    by_class = tiny_recipe(swd_by_class=False)
+    assert terms["swd"] == objective_terms(network(0), batch(classes=0), by_class, rng())["swd"]
 
 
 def test_three_models_of_unequal_sizes():

@@ -144,16 +144,20 @@ def test_too_few_latents_and_empty_classes_are_refused():
         TrainingSet(latents, MAP, "cpu")
 
 
-def test_the_digest_is_of_what_is_trained_on():
-    def digest(latents: LatentSet) -> str:
-        return TrainingSet(latents, MAP, "cpu").trained_on.sha256
+def test_items_in_class_order_lose_no_class():
+    latents = make_latents(A, items=300, classes=10)
+    assert training_part(latents).labels.unique().tolist() == list(range(10))
 
+
+def test_the_digest_is_of_what_is_trained_on():
     latents = make_latents(A)
-    changed = LatentSet(
-        **{**vars(latents), "latents": latents.latents.clone().index_fill_(0, torch.tensor(3), 0)}
-    )
-    held_out = LatentSet(
-        **{**vars(latents), "latents": latents.latents.clone().index_fill_(0, torch.tensor(9), 0)}
-    )
-    assert digest(latents) == digest(held_out)
-    assert digest(latents) != digest(changed)
+
+    def digest(row: int) -> str:
+        changed = latents.latents.clone().index_fill_(0, torch.tensor(row), 0)
+        return TrainingSet(LatentSet(**{**vars(latents), "latents": changed}), MAP, "cpu").trained_on.sha256
+
+    kept = {tuple(row.tolist()) for row in training_part(latents).latents}
+    trained = [tuple(row.tolist()) in kept for row in latents.latents]
+    whole = TrainingSet(latents, MAP, "cpu").trained_on.sha256
+    assert digest(trained.index(False)) == whole
+    assert digest(trained.index(True)) != whole

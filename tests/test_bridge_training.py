@@ -16,7 +16,7 @@ import pytest
 import torch
 from bridge_samples import make_latents, make_spec, tiny_recipe
 
-from ltzoo.bridge import Bridge, TrainingReport, trainer, train_bridge
+from ltzoo.bridge import Bridge, TrainingReport, train_bridge, trainer
 from ltzoo.bridge.trainer import learning_rate
 from ltzoo.errors import FingerprintError, LatentsError, TrainingError, UsageError
 

@@ -1,0 +1,59 @@
+"""Bridges: the shared autoencoder, its training, and its file format.
+
+``config``, ``recipe``, ``report``, ``card`` and ``row`` are torch-free; everything else is imported when it is
+first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ltzoo.bridge.bridge import Bridge
+    from ltzoo.bridge.config import BridgeConfig, LabelMap, Metric
+    from ltzoo.bridge.loading import load_bridge
+    from ltzoo.bridge.recipe import Recipe, get_recipe, list_recipes
+    from ltzoo.bridge.report import TrainingReport
+    from ltzoo.bridge.sampling import training_part, validation_part
+    from ltzoo.bridge.trainer import train_bridge
+
+__all__ = [
+    "Bridge",
+    "BridgeConfig",
+    "LabelMap",
+    "Metric",
+    "Recipe",
+    "TrainingReport",
+    "get_recipe",
+    "list_recipes",
+    "load_bridge",
+    "train_bridge",
+    "training_part",
+    "validation_part",
+]
+
+_MODULES = {
+    "Bridge": "bridge",
+    "BridgeConfig": "config",
+    "LabelMap": "config",
+    "Metric": "config",
+    "Recipe": "recipe",
+    "TrainingReport": "report",
+    "get_recipe": "recipe",
+    "list_recipes": "recipe",
+    "load_bridge": "loading",
+    "train_bridge": "trainer",
+    "training_part": "sampling",
+    "validation_part": "sampling",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

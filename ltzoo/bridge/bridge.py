@@ -1,0 +1,217 @@
+"""`Bridge`: a trained map between the latent spaces of two or more models."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ltzoo.bridge.config import BridgeConfig
+from ltzoo.bridge.folder import read_folder, write_folder
+from ltzoo.bridge.network import SharedAutoencoder
+from ltzoo.bridge.randomness import Purpose, check_seed, generator, normal
+from ltzoo.errors import BridgeError, FingerprintError, LatentsError
+from ltzoo.hub import bridge_folder
+from ltzoo.spec import ModelSpec, format_shape
+
+__all__ = ["Bridge"]
+
+CHUNK = 8192
+
+
+class Bridge:
+    """A trained bridge: gives latents of one model for latents of another.
+
+    Args:
+        config: What it joins and is built of.
+        network: Its network, with weights. The bridge puts it into evaluation mode.
+
+    Attributes:
+        config: As given.
+        network: As given.
+    """
+
+    def __init__(self, config: BridgeConfig, network: SharedAutoencoder) -> None:
+        self.config = config
+        self.network = network.requires_grad_(False).eval()
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Ids of the models that the bridge joins."""
+        return tuple(end.spec.id for end in self.config.models)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.network.get_buffer("mean_0").device
+
+    def __repr__(self) -> str:
+        return f"Bridge({' - '.join(self.models)}, recipe {self.config.recipe.name!r})"
+
+    @classmethod
+    def from_pretrained(
+        cls, reference: str | os.PathLike[str], *, device: str | torch.device = "cpu"
+    ) -> Bridge:
+        """Loads a bridge.
+
+        Args:
+            reference: A folder as a `Path`; or as a string a registry's id, ``hf:org/repo@commit`` or
+                ``local:PATH``.
+            device: Where the weights go.
+
+        Raises:
+            UnknownBridgeError: No registry lists the id, or there is no such folder.
+            BridgeError: The folder's files are missing, malformed or do not fit together.
+            SpecError: ``config.json`` is not a valid config.
+            OfflineError, HubError, IntegrityError: The files cannot be fetched, or have another hash than
+                the registry gives.
+        """
+        folder = bridge_folder(reference) if isinstance(reference, str) else Path(reference)
+        return cls(*read_folder(folder, device))
+
+    def save_pretrained(self, folder: str | os.PathLike[str], *, dtype: torch.dtype = torch.float32) -> None:
+        """Writes the bridge's folder: ``config.json``, ``model.safetensors`` and ``README.md``.
+
+        Args:
+            folder: A new or empty folder, or one that holds a bridge and nothing else, which is replaced.
+            dtype: Of the stored weights: ``torch.float32`` or ``torch.float16``.
+
+        Raises:
+            BridgeError: The folder holds something else, cannot be written, or a weight is not finite in
+                that dtype.
+        """
+        write_folder(Path(folder), self.config, self.network, dtype)
+
+    def check_models(self, specs: Iterable[ModelSpec]) -> None:
+        """Makes sure that models at hand are the ones that the bridge was trained on.
+
+        Raises:
+            FingerprintError: A model has other weights than the one of that id that the bridge knows.
+            BridgeError: The bridge does not join a model of that id.
+        """
+        for spec in specs:
+            trained = self.config.models[self.index(spec.id)].fingerprint
+            if trained != spec.fingerprint:
+                raise FingerprintError(
+                    f"the bridge was trained on other weights of {spec.id} (fingerprint {trained[:12]}) than those "
+                    f"at hand ({spec.fingerprint[:12]})",
+                    hint=f"ltzoo train {' '.join(self.models)}",
+                )
+
+    def index(self, model: str) -> int:
+        """The position of a model in the bridge.
+
+        Raises:
+            BridgeError: The bridge does not join that model.
+        """
+        if model not in self.models:
+            near = difflib.get_close_matches(model, self.models, n=1)
+            raise BridgeError(
+                f"the bridge does not join {model}",
+                hint=f"did you mean '{near[0]}'?" if near else f"it joins {', '.join(self.models)}",
+            )
+        return self.models.index(model)
+
+    def translate(
+        self, z: Tensor, *, source: str, target: str, sample: bool = False, seed: int | None = None
+    ) -> Tensor:
+        """Latents of ``target`` for latents of ``source``.
+
+        Args:
+            z: float ``(n, *source latent shape)``.
+            source: Id of the model that ``z`` belongs to.
+            target: Id of the model to translate to; the same one gives reconstructions.
+            sample: Draw z' from its posterior, as the authors do, instead of taking its mean.
+            seed: Of that drawing; None for a new one every time.
+
+        Returns:
+            float32 ``(n, *target latent shape)``, on the device of ``z``.
+
+        Raises:
+            BridgeError: The bridge does not join the models.
+            LatentsError: ``z`` has the wrong shape or is not finite.
+        """
+        into, out_of = self.index(source), self.index(target)
+        rng = _sampler(seed) if sample else None
+
+        def step(chunk: Tensor) -> Tensor:
+            return self._decode(self._encode(chunk, into, rng), out_of)
+
+        return self._chunked(step, self._checked(z, self.config.models[into].spec.latent.shape, source))
+
+    def shared(self, z: Tensor, *, source: str) -> Tensor:
+        """The posterior mean of z' for latents of ``source``: float32 ``(n, shared_dim)``.
+
+        Raises:
+            BridgeError: The bridge does not join the model.
+            LatentsError: ``z`` has the wrong shape or is not finite.
+        """
+        end = self.index(source)
+        latents = self._checked(z, self.config.models[end].spec.latent.shape, source)
+        return self._chunked(lambda chunk: self._encode(chunk, end, None), latents)
+
+    def decode_shared(self, shared: Tensor, *, target: str) -> Tensor:
+        """Latents of ``target`` for z', ``(n, shared_dim)``: float32 ``(n, *target latent shape)``.
+
+        Raises:
+            BridgeError: The bridge does not join the model.
+            LatentsError: ``shared`` has the wrong shape or is not finite.
+        """
+        end = self.index(target)
+        codes = self._checked(shared, (self.config.architecture.shared_dim,), "the shared space")
+        return self._chunked(lambda chunk: self._decode(chunk, end), codes)
+
+    def classify(self, z: Tensor, *, source: str) -> Tensor:
+        """Logits ``(n, classes)`` of the classifier on z', in the order of ``config.labels.classes``.
+
+        Raises:
+            BridgeError: The bridge does not join the model, or was trained without classes.
+            LatentsError: ``z`` has the wrong shape or is not finite.
+        """
+        if self.network.classifier is None:
+            raise BridgeError("the bridge was trained without labels and cannot classify")
+        with torch.no_grad():
+            logits: Tensor = self.network.classifier(self.shared(z, source=source).to(self.device))
+        return logits.to(z.device)
+
+    def _encode(self, z: Tensor, end: int, rng: np.random.Generator | None) -> Tensor:
+        x = self.network.inputs[end](self.network.normalize(z, end))
+        mean, std = self.network.encode(x, self._ends(len(z), end))
+        return mean if rng is None else mean + std * normal(rng, *mean.shape).to(mean.device)
+
+    def _decode(self, shared: Tensor, end: int) -> Tensor:
+        y = self.network.outputs[end](self.network.decode(shared, self._ends(len(shared), end)))
+        return self.network.denormalize(y, end)
+
+    def _ends(self, rows: int, end: int) -> Tensor:
+        return torch.full((rows,), end, device=self.device)
+
+    def _chunked(self, step: Callable[[Tensor], Tensor], z: Tensor) -> Tensor:
+        with torch.no_grad():
+            # split gives one empty chunk for an empty batch, which keeps the result's shape right.
+            parts = [step(chunk.to(self.device)).to(z.device) for chunk in torch.split(z, CHUNK)]
+        return torch.cat(parts)
+
+    @staticmethod
+    def _checked(z: Tensor, shape: tuple[int | None, ...], owner: str) -> Tensor:
+        if z.ndim != len(shape) + 1 or tuple(z.shape[1:]) != shape or not z.is_floating_point():
+            raise LatentsError(
+                f"latents of {owner} must be floats of shape n x {format_shape(shape)}, "
+                f"not {str(z.dtype).removeprefix('torch.')} {format_shape(tuple(z.shape))}"
+            )
+        bad = ~z.isfinite().flatten(1).all(dim=1)
+        if bool(bad.any()):
+            raise LatentsError(f"latents of {owner}: row {int(bad.nonzero()[0])} has NaN or infinite values")
+        return z.float()
+
+
+def _sampler(seed: int | None) -> np.random.Generator:
+    if seed is None:
+        return np.random.default_rng()
+    check_seed(seed)
+    return generator(seed, Purpose.TRANSLATION)

@@ -1,0 +1,142 @@
+"""A bridge's model card: the ``README.md`` of its folder. Torch-free."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from ltzoo.bridge.config import BridgeConfig, Metric
+from ltzoo.spec import format_shape
+
+__all__ = ["card_text"]
+
+
+def card_text(config: BridgeConfig) -> str:
+    """The card, as Markdown with the front matter that the Hugging Face Hub reads."""
+    specs = [end.spec for end in config.models]
+    ids = [spec.id for spec in specs]
+    source, target = ids[0], ids[1]
+    parts = [
+        _front_matter(config),
+        f"# Bridge: {' ↔ '.join(ids)}",
+        "A bridge of ltzoo: a small network, trained on latents alone, that translates between the latent spaces "
+        "of these frozen models ([Tian & Engel, 2019](https://arxiv.org/abs/1902.08261)).",
+        _table(
+            ("model", "modality", "latent", "license", "fingerprint"),
+            (
+                (s.id, s.data.modality, format_shape(s.latent.shape), s.license, s.fingerprint[:12])
+                for s in specs
+            ),
+        ),
+        "## Use",
+        "```python\n"
+        "from pathlib import Path\n\n"
+        "from ltzoo.bridge import Bridge\n\n"
+        'bridge = Bridge.from_pretrained(Path("path/to/this/folder"))\n'
+        f"latents = bridge.translate(z, source={json.dumps(source)}, target={json.dumps(target)})\n"
+        "```",
+        f"`z` is what `encode` of {source} gives, and `latents` what `decode` of {target} takes; ltzoo refuses to "
+        "use the bridge with other weights of these models than those with the fingerprints above.",
+        "## Measured",
+        _metrics(config.metrics),
+        "## Classes",
+        _classes(config),
+        "## Training",
+        _training(config),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _front_matter(config: BridgeConfig) -> str:
+    specs = [end.spec for end in config.models]
+    # JSON strings are YAML strings.
+    lines = ["---", "library_name: ltzoo", "tags:", "- ltzoo", "- latent-translation"]
+    lines += [f"- {modality}" for modality in dict.fromkeys(spec.data.modality for spec in specs)]
+    repos = dict.fromkeys(spec.source.repo for spec in specs if spec.source.repo)
+    if repos:
+        lines += ["base_model:", *(f"- {json.dumps(repo)}" for repo in repos)]
+    if config.metrics:
+        # JSON is YAML; the Hub reads the figures from here.
+        lines.append(f"model-index: {json.dumps(_model_index(config), ensure_ascii=False)}")
+    return "\n".join([*lines, "---"])
+
+
+def _model_index(config: BridgeConfig) -> list[dict[str, Any]]:
+    """The figures in the form of the Hub's ``model-index``, one result a direction."""
+    results = []
+    for source, target in dict.fromkeys((m.source, m.target) for m in config.metrics):
+        metrics = [m for m in config.metrics if (m.source, m.target) == (source, target)]
+        results.append(
+            {
+                "task": {"type": "latent-translation", "name": f"{source} → {target}"},
+                "dataset": {"type": source, "name": f"held-out latents of {source}"},
+                "metrics": [{"type": m.name, "value": m.value} for m in metrics],
+            }
+        )
+    return [{"name": " ↔ ".join(end.spec.id for end in config.models), "results": results}]
+
+
+def _metrics(metrics: Iterable[Metric]) -> str:
+    rows = [
+        (
+            m.name,
+            f"{m.source} → {m.target}",
+            f"{m.value:.4g}" + ("" if m.std is None else f" ± {m.std:.2g}"),
+            str(m.seeds),
+            "" if m.n is None else str(m.n),
+            "" if m.command is None else f"`{m.command}`",
+        )
+        for m in metrics
+    ]
+    if not rows:
+        return "Nothing yet."
+    return _table(("measure", "direction", "value", "seeds", "latents", "command"), rows)
+
+
+def _classes(config: BridgeConfig) -> str:
+    labels = config.labels
+    if not labels.classes:
+        return (
+            "Trained without labels: nothing ties a class of one model to the same class of another, so "
+            "translations need not keep the class."
+        )
+    how = {"names": "equal names", "position": "position", "given": "a given map", "none": ""}[labels.origin]
+    ids = [end.spec.id for end in config.models]
+    rows = [
+        (name, *(", ".join(k for k, v in labels.models[model].items() if v == name) for model in ids))
+        for name in labels.classes
+    ]
+    return f"Labels were joined by {how}.\n\n" + _table(("class", *ids), rows)
+
+
+def _training(config: BridgeConfig) -> str:
+    trained = config.trained
+    rows = [
+        ("recipe", config.recipe.name),
+        (
+            "steps",
+            f"{trained.steps} in {trained.seconds:.0f} s on {trained.device} ({trained.threads} threads)",
+        ),
+        ("seed", str(trained.seed)),
+        ("date", trained.date),
+        ("versions", f"ltzoo {trained.ltzoo}, torch {trained.torch}"),
+    ]
+    rows += [
+        (f"latents of {one.model}", f"{one.items}" + (f", data under {one.license}" if one.license else ""))
+        for one in trained.latents
+    ]
+    if trained.command:
+        rows.append(("command", f"`{trained.command}`"))
+    return _table(("", ""), rows)
+
+
+def _table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    lines = [_row(header), _row("---" for _ in header)]
+    return "\n".join([*lines, *(_row(row) for row in rows)])
+
+
+def _row(cells: Iterable[str]) -> str:
+    # Texts come from specs that others wrote: no cell may break out of its table.
+    return "| " + " | ".join(re.sub(r"\s+", " ", cell).replace("|", "\\|") for cell in cells) + " |"

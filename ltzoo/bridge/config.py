@@ -1,0 +1,261 @@
+"""A bridge's ``config.json``: what it joins, what it is built of and how it was trained. Torch-free."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from ltzoo.bridge.recipe import Recipe
+from ltzoo.errors import BridgeError, SpecError
+from ltzoo.records import Record
+from ltzoo.spec import LatentSpec, ModelSpec, format_shape
+
+__all__ = [
+    "FORMAT_VERSION",
+    "Architecture",
+    "BridgeConfig",
+    "BridgeEnd",
+    "LabelMap",
+    "Metric",
+    "Provenance",
+    "TrainedOn",
+    "latent_size",
+    "read_config",
+]
+
+FORMAT_VERSION = 1
+
+Digest = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+Text = Annotated[str, Meta(min_length=1, max_length=4096)]
+Count = Annotated[int, Meta(ge=0, le=2**53)]
+Seconds = Annotated[float, Meta(ge=0, le=1e12)]
+Classes = Annotated[tuple[Text, ...], Meta(max_length=10_000)]
+LabelsOfModel = Annotated[dict[str, Text], Meta(max_length=100_000)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BridgeEnd(Record):
+    """A model that the bridge joins, as it was when the bridge was trained.
+
+    Attributes:
+        spec: The model's spec at that time.
+        fingerprint: `ltzoo.spec.ModelSpec.fingerprint` of that spec: the weights that the bridge needs.
+    """
+
+    spec: ModelSpec
+    fingerprint: Digest
+
+    def __post_init__(self) -> None:
+        if self.fingerprint != self.spec.fingerprint:
+            raise SpecError(f"bridge: the fingerprint given for {self.spec.id} is not that of its spec")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Architecture(Record):
+    """The sizes of the shared autoencoder, which fix every tensor of ``model.safetensors``.
+
+    Attributes:
+        sizes: Length of each model's latent vector, in the order of the models.
+        classes: Number of classes that the classifier on z' tells apart; 0 for no classifier.
+        layers: ReLU layers in each trunk.
+        width: Units of each of those layers.
+        shared_dim: Dimensions of z'.
+        classifier: Form of the classifier on z'.
+    """
+
+    sizes: Annotated[tuple[Annotated[int, Meta(ge=1, le=2**16)], ...], Meta(min_length=2, max_length=64)]
+    classes: Annotated[int, Meta(ge=0, le=10_000)]
+    layers: Annotated[int, Meta(ge=1, le=64)]
+    width: Annotated[int, Meta(ge=1, le=8192)]
+    shared_dim: Annotated[int, Meta(ge=1, le=8192)]
+    classifier: Literal["linear", "gated"]
+
+    @property
+    def common(self) -> int:
+        """Length of the vectors between a model's own layers and the shared network: the largest size."""
+        return max(self.sizes)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelMap(Record):
+    """Which labels of the models mean the same class.
+
+    Attributes:
+        origin: How the map came about: equal label ``names``, equal ``position`` in the lists of names,
+            ``given`` by the user, or ``none`` (no labels: there are no classes).
+        classes: Names of the shared classes, by index.
+        models: Model id -> label name -> class name. A label that is left out has no class; its items
+            are not trained on.
+    """
+
+    origin: Literal["names", "position", "given", "none"]
+    classes: Classes = ()
+    models: Annotated[dict[str, LabelsOfModel], Meta(max_length=64)] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if len(set(self.classes)) != len(self.classes):
+            raise SpecError("label map: class names must differ")
+        if (self.origin == "none") != (not self.classes) or bool(self.models) != bool(self.classes):
+            raise SpecError(f"label map: origin '{self.origin}' does not go with {len(self.classes)} classes")
+        for model, names in self.models.items():
+            unknown = sorted(set(names.values()) - set(self.classes))
+            if unknown:
+                raise SpecError(f"label map: '{unknown[0]}' of {model} is not among the classes")
+            missing = sorted(set(self.classes) - set(names.values()))
+            if missing:
+                raise SpecError(f"label map: {model} has no label for class '{missing[0]}'")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric(Record):
+    """One measured figure of a bridge.
+
+    Attributes:
+        name: What was measured, for example ``transfer accuracy``.
+        source: Id of the model translated from.
+        target: Id of the model translated to.
+        value: The figure; the mean if it was measured with several seeds.
+        std: Its standard deviation over seeds.
+        seeds: How many seeds.
+        n: How many latents.
+        command: The command that measured it.
+    """
+
+    name: Text
+    source: Text
+    target: Text
+    value: float
+    std: Annotated[float, Meta(ge=0)] | None = None
+    seeds: Annotated[int, Meta(ge=1)] = 1
+    n: Annotated[int, Meta(ge=1)] | None = None
+    command: Text | None = None
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.value) or not math.isfinite(self.std or 0.0):
+            raise SpecError(f"metric '{self.name}': {self.value} +- {self.std} is not finite")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedOn(Record):
+    """The latents of one model that a bridge was trained on.
+
+    Attributes:
+        model: Id of the model.
+        items: How many latents.
+        sha256: Digest of their values, posterior std and classes.
+        license: Licence of the data that they were made from.
+    """
+
+    model: Text
+    items: Count
+    sha256: Digest
+    license: Text | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Provenance(Record):
+    """How a bridge was trained.
+
+    Attributes:
+        seed: Of everything random in training.
+        steps: Optimiser steps.
+        seconds: Time spent in them.
+        device: For example ``cpu``.
+        threads: Of torch on the CPU; the same weights need the same number.
+        date: Day on which training ended, ISO 8601, UTC.
+        ltzoo: Version.
+        torch: Version.
+        latents: What it was trained on, one a model.
+        command: The command line, if there was one.
+    """
+
+    seed: Annotated[int, Meta(ge=0)]
+    steps: Count
+    seconds: Seconds
+    device: Text
+    threads: Annotated[int, Meta(ge=1)]
+    date: Annotated[str, Meta(pattern=r"^\d{4}-\d\d-\d\d$")]
+    ltzoo: Text
+    torch: Text
+    latents: tuple[TrainedOn, ...]
+    command: Text | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class BridgeConfig(Record):
+    """A bridge, described without loading its weights.
+
+    Attributes:
+        format_version: Of the folder's layout.
+        models: The models it joins, in the order of its one-hots.
+        architecture: The sizes of its network.
+        recipe: What it was trained with.
+        labels: Its classes, and what each model calls them.
+        metrics: What was measured of it.
+        trained: How it was trained.
+    """
+
+    format_version: Literal[1] = 1
+    models: Annotated[tuple[BridgeEnd, ...], Meta(min_length=2, max_length=64)]
+    architecture: Architecture
+    recipe: Recipe
+    labels: LabelMap
+    metrics: Annotated[tuple[Metric, ...], Meta(max_length=10_000)] = ()
+    trained: Provenance
+
+    def __post_init__(self) -> None:
+        ids = [end.spec.id for end in self.models]
+        if len(set(ids)) != len(ids):
+            raise SpecError("bridge: a model is listed twice")
+        sizes = tuple(latent_size(end.spec.latent) for end in self.models)
+        if sizes != self.architecture.sizes:
+            raise SpecError(
+                f"bridge: the architecture has latent sizes {format_shape(self.architecture.sizes)}, "
+                f"its models have {format_shape(sizes)}"
+            )
+        if self.architecture.classes != len(self.labels.classes):
+            raise SpecError(
+                f"bridge: the architecture has {self.architecture.classes} classes, "
+                f"the label map has {len(self.labels.classes)}"
+            )
+        if self.labels.classes and set(self.labels.models) != set(ids):
+            raise SpecError("bridge: the label map's models are not the bridge's")
+
+
+def latent_size(latent: LatentSpec) -> int:
+    """The length of a model's latent vectors.
+
+    Raises:
+        SpecError: The latents are no vectors: this version bridges vectors only.
+    """
+    if latent.kind != "vector":
+        raise SpecError(
+            f"latents of shape {format_shape(latent.shape)} cannot be bridged: this version bridges vectors only"
+        )
+    return latent.channels
+
+
+def read_config(text: bytes, *, where: str) -> BridgeConfig:
+    """A bridge's config from the text of its ``config.json``.
+
+    Raises:
+        BridgeError: It has the format version of another ltzoo.
+        SpecError: It is not JSON, or not a valid config.
+    """
+    try:
+        data = msgspec.json.decode(text)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise SpecError(f"{where}: not valid JSON: {error}") from error
+    # First of all: a config of another version need not be valid in this one.
+    version = data.get("format_version") if isinstance(data, dict) else None
+    if version != FORMAT_VERSION:
+        newer = isinstance(version, int) and version > FORMAT_VERSION
+        raise BridgeError(
+            f"{where}: format version {version!r}, but this ltzoo reads version {FORMAT_VERSION}",
+            hint="pip install -U ltzoo" if newer else None,
+        )
+    return BridgeConfig.from_dict(data, where=where)

@@ -1,0 +1,149 @@
+"""A bridge's row in a registry, made from its folder: nothing in it is written by hand. Torch-free."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ltzoo.bridge.config import read_config
+from ltzoo.errors import BridgeError, SpecError
+from ltzoo.files import replacing
+from ltzoo.hub import file_sha256
+from ltzoo.registry import BRIDGE_FILES, BridgeRow, MetricRow, Registry
+from ltzoo.spec import FileSpec, ModelSpec
+
+if TYPE_CHECKING:
+    from tomlkit.items import Table
+
+__all__ = ["ROW_METRICS", "make_row", "row_text", "write_row"]
+
+ROW_METRICS = (
+    "transfer_accuracy",
+    "transfer_accuracy_share",
+    "class_fid",
+    "clean_class_fid",
+    "spread",
+    "neighbourhood_overlap",
+    "cycle_accuracy",
+    "cycle_r2",
+    "noisy_cycle_r2",
+)
+"""The figures that a row carries; the bridge's own config has them all."""
+
+DIGITS = 6
+
+
+def make_row(
+    folder: Path, *, id: str, license: str, requirement: Callable[[ModelSpec], str], registry: Path
+) -> BridgeRow:
+    """The row of a bridge that lies beside a registry file.
+
+    Args:
+        folder: The bridge's folder, below the registry file's.
+        id: What the registry calls it.
+        license: Licence of the bridge's weights.
+        requirement: Gives the requirement of the package that serves a model.
+        registry: The registry file.
+
+    Raises:
+        BridgeError: The folder is no bridge, does not lie below the registry file's, or has no command or
+            figures to show.
+        SpecError: Its config is not valid.
+    """
+    paths = [folder / name for name in BRIDGE_FILES]
+    try:
+        config = read_config(paths[0].read_bytes(), where=str(paths[0]))
+        files = tuple(FileSpec(name=path.name, sha256=file_sha256(path)) for path in paths)
+        size = sum(path.stat().st_size for path in paths)
+    except OSError as error:
+        raise BridgeError(f"{folder}: no bridge there: {error.strerror or error}") from error
+    if not folder.resolve().is_relative_to(registry.resolve().parent):
+        raise BridgeError(f"{folder}: does not lie below {registry.resolve().parent}, the registry's folder")
+    if config.trained.command is None:
+        raise BridgeError(f"{folder}: its config does not say which command trained it")
+    commands = {metric.command for metric in config.metrics if metric.command}
+    if len(commands) != 1:
+        raise BridgeError(
+            f"{folder}: has no figures of one evaluation", hint=f"ltzoo eval local:{folder} --write"
+        )
+    return BridgeRow(
+        id=id,
+        models=tuple(end.spec.id for end in config.models),
+        files=files,
+        size=size,
+        license=license,
+        plugins=tuple(sorted({requirement(end.spec) for end in config.models})),
+        command=config.trained.command,
+        recipe=config.recipe.name,
+        date=config.trained.date,
+        metrics=tuple(
+            MetricRow(
+                name=metric.name,
+                source=metric.source,
+                target=metric.target,
+                value=float(f"{metric.value:.{DIGITS}g}"),
+                std=None if metric.std is None else float(f"{metric.std:.{DIGITS}g}"),
+            )
+            for metric in config.metrics
+            if metric.name in ROW_METRICS
+        ),
+        metrics_command=commands.pop(),
+        path=Path(os.path.relpath(folder.resolve(), registry.resolve().parent)).as_posix(),
+    )
+
+
+def row_text(row: BridgeRow) -> str:
+    """The row as it stands in a registry file."""
+    import tomlkit
+
+    document = tomlkit.document()
+    bridges = tomlkit.aot()
+    bridges.append(_table(row))
+    document.append("bridges", bridges)
+    return tomlkit.dumps(document)
+
+
+def write_row(row: BridgeRow, registry: Path) -> None:
+    """Puts the row into a registry file, in place of one of the same id; the rest stays as it is, comments too.
+
+    Raises:
+        SpecError: The file cannot be read, or would not be a valid registry.
+    """
+    import tomlkit
+    from tomlkit.exceptions import TOMLKitError
+
+    try:
+        document = tomlkit.parse(registry.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, TOMLKitError) as error:
+        raise SpecError(f"registry {registry}: cannot be read: {error}") from error
+    bridges = document.setdefault("bridges", tomlkit.aot())
+    index = next((i for i, old in enumerate(bridges) if old.get("id") == row.id), None)
+    if index is None:
+        bridges.append(_table(row))
+    else:
+        bridges[index] = _table(row)
+    text = tomlkit.dumps(document)
+    Registry.from_dict(tomlkit.parse(text).unwrap(), where=f"registry {registry}")
+    with replacing(registry) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def _table(row: BridgeRow) -> Table:
+    """A table with one file and one figure a line."""
+    import tomlkit
+
+    table = tomlkit.table()
+    for name, value in row.to_dict().items():
+        if name not in ("files", "metrics"):
+            table.add(name, value)
+            continue
+        lines = tomlkit.array()
+        for part in value:
+            inline = tomlkit.inline_table()
+            inline.update(part)
+            lines.append(inline)
+        table.add(name, lines.multiline(True))
+    table.add(tomlkit.nl())
+    return table

@@ -1,0 +1,246 @@
+"""What a bridge is trained on: the checked latents of each model, and batches as a function of the step."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ltzoo.bridge.config import LabelMap, TrainedOn
+from ltzoo.bridge.labels import class_indices
+from ltzoo.bridge.network import SharedAutoencoder
+from ltzoo.bridge.objective import Batch
+from ltzoo.bridge.randomness import Purpose, generator, normal
+from ltzoo.bridge.recipe import Recipe
+from ltzoo.errors import FingerprintError, LatentsError, TrainingError
+from ltzoo.latents import SPLITS, LatentSet
+from ltzoo.spec import ModelSpec
+
+__all__ = ["Sampler", "TrainingSet", "check_latents", "training_part", "validation_part"]
+
+MIN_ITEMS = 16
+VALIDATION_SHARE = 10
+CONSTANT = 1e-6
+"""A dimension whose spread is below this share of the largest one's is taken to be constant."""
+
+
+def training_part(latents: LatentSet) -> LatentSet:
+    """What is trained on: the ``train`` part, without what `validation_part` takes of it.
+
+    Raises:
+        LatentsError: The set is split and has no ``train`` part.
+    """
+    part = _train(latents)
+    if _has_part(latents, "validation"):
+        return part
+    return part.select(~_held_out(len(part)))
+
+
+def validation_part(latents: LatentSet) -> LatentSet:
+    """What choices are made on: the ``validation`` part if there is one, else a tenth of the items to train on.
+
+    Raises:
+        LatentsError: The set is split and has neither part.
+    """
+    if _has_part(latents, "validation"):
+        return latents.part("validation")
+    part = _train(latents)
+    return part.select(_held_out(len(part)))
+
+
+def _train(latents: LatentSet) -> LatentSet:
+    return latents if latents.split is None else latents.part("train")
+
+
+def _held_out(items: int) -> Tensor:
+    """A tenth of the rows, as a mask: always the same ones, at random, since the order may follow the classes."""
+    order = generator(0, Purpose.HOLD_OUT).permutation(items)
+    return torch.from_numpy(order < items // VALIDATION_SHARE)
+
+
+def _has_part(latents: LatentSet, split: str) -> bool:
+    return latents.split is not None and bool((latents.split == SPLITS.index(split)).any())
+
+
+def check_latents(sets: Sequence[LatentSet], models: Sequence[ModelSpec]) -> None:
+    """Refuses latents that a bridge between the models cannot be trained on.
+
+    Raises:
+        TrainingError: There are fewer than two models, one is given twice, or the numbers differ.
+        FingerprintError: Latents come from another model or other weights.
+        LatentsError: Latents have another shape than the model's, or are not finite.
+    """
+    if len(models) < 2:
+        raise TrainingError("a bridge joins at least two models", hint="name one more model")
+    ids = [model.id for model in models]
+    twice = [name for name in ids if ids.count(name) > 1]
+    if twice:
+        raise TrainingError(f"{twice[0]} is named twice", hint="name different models")
+    if len(sets) != len(models):
+        raise TrainingError(f"{len(models)} models need as many latent sets, not {len(sets)}")
+    for latents, model in zip(sets, models, strict=True):
+        if latents.model != model.id or latents.fingerprint != model.fingerprint:
+            raise FingerprintError(
+                f"latents of {latents.model} (fingerprint {latents.fingerprint[:12]}) are not those of "
+                f"{model.id} (fingerprint {model.fingerprint[:12]})",
+                hint=f"encode the data again with {model.id}",
+            )
+        if latents.latent_shape != model.latent.shape:
+            raise LatentsError(
+                f"latents of {model.id} have shape {latents.latent_shape}, its spec says {model.latent.shape}"
+            )
+        for name, values in (("latents", latents.latents), ("std", latents.std)):
+            bad = None if values is None else ~values.isfinite().flatten(1).all(dim=1)
+            if bad is not None and bool(bad.any()):
+                raise LatentsError(
+                    f"{name} of {model.id}: row {int(bad.nonzero()[0])} has NaN or infinite values",
+                    hint="encode the data again, or leave those items out",
+                )
+
+
+class TrainingSet:
+    """The latents of one model that a bridge is trained on, grouped by class.
+
+    Attributes:
+        mean: float32 ``(n, size)``: posterior means.
+        std: Of the same shape: posterior standard deviations, if the model has any.
+        groups: int64 row numbers, one array a class; a single one without classes.
+
+    Args:
+        latents: The set; only its `training_part` is used.
+        label_map: The classes. Items without a class are left out if there are classes.
+        device: Where the latents go.
+
+    Raises:
+        TrainingError: There are too few latents, or a class has none.
+    """
+
+    def __init__(self, latents: LatentSet, label_map: LabelMap, device: str | torch.device) -> None:
+        part = training_part(latents)
+        classes = class_indices(label_map, part)
+        if classes is not None:
+            part, classes = part.select(classes >= 0), classes[classes >= 0]
+        if len(part) < MIN_ITEMS:
+            raise TrainingError(
+                f"{len(part)} latents of {latents.model} to train on are too few; at least {MIN_ITEMS} are needed",
+                hint="encode more data",
+            )
+        self.model = latents.model
+        self.license = latents.license
+        self.mean = part.latents.to(device)
+        self.std = None if part.std is None else part.std.to(device)
+        self.groups = [np.arange(len(part))]
+        if classes is not None:
+            order = classes.numpy()
+            self.groups = [np.flatnonzero(order == index) for index in range(len(label_map.classes))]
+        for group, name in zip(self.groups, label_map.classes, strict=False):
+            if not len(group):
+                raise TrainingError(
+                    f"no latents of {latents.model} to train on are of class '{name}'",
+                    hint="encode data of that class, or leave it out of the label map",
+                )
+        self._digest = _digest(part, classes)
+
+    def __len__(self) -> int:
+        return len(self.mean)
+
+    @property
+    def trained_on(self) -> TrainedOn:
+        """What a bridge's config says about this set."""
+        return TrainedOn(model=self.model, items=len(self), sha256=self._digest, license=self.license)
+
+    def normalization(self) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation of each dimension over the model's posteriors, each ``(size,)``.
+
+        Posterior variances count, so that dimensions in which a VAE's posterior has collapsed onto the
+        prior are not blown up. A constant dimension has standard deviation 1.
+        """
+        mean = self.mean.double().mean(dim=0)
+        variance = self.mean.double().var(dim=0, correction=0)
+        if self.std is not None:
+            variance += self.std.double().square().mean(dim=0)
+        spread = variance.sqrt()
+        constant = spread <= CONSTANT * spread.max()
+        return mean.float(), torch.where(constant, torch.ones_like(spread), spread).float()
+
+
+class Sampler:
+    """Batches as a pure function of the step.
+
+    Classes take turns, row by row, and each model's items of a class come in shuffled epochs of their
+    own (``method.md`` 1.6): row i of a batch is of the same class for every model.
+
+    Args:
+        sets: One a model, with the same classes.
+        network: Normalises the latents.
+        recipe: Gives the batch size, and whether inputs are drawn from the posteriors.
+        seed: Of the run.
+    """
+
+    def __init__(
+        self, sets: Sequence[TrainingSet], network: SharedAutoencoder, recipe: Recipe, seed: int
+    ) -> None:
+        self._sets = sets
+        self._network = network
+        self._noise = recipe.posterior_noise
+        self._seed = seed
+        self._classes = len(sets[0].groups)
+        # Class-wise terms compare equally many rows of every class.
+        self.batch = (
+            max(recipe.batch // self._classes, 1) * self._classes if recipe.class_wise else recipe.batch
+        )
+        self._orders: dict[tuple[int, int], tuple[int, np.ndarray]] = {}
+
+    def rows(self, model: int, step: int) -> np.ndarray:
+        """The row numbers of one model's batch, int64 ``(batch,)``."""
+        first, classes = step * self.batch, self._classes
+        rows = np.empty(self.batch, dtype=np.int64)
+        for offset in range(min(classes, self.batch)):
+            group_index = (first + offset) % classes
+            taken = (first + offset) // classes
+            rows[offset::classes] = self._items(model, group_index, taken, len(rows[offset::classes]))
+        return rows
+
+    def batch_at(self, step: int, rng: np.random.Generator) -> Batch:
+        """The batch of one step; ``rng`` gives the posterior noise."""
+        inputs = []
+        for index, data in enumerate(self._sets):
+            rows = torch.from_numpy(self.rows(index, step)).to(data.mean.device)
+            z = data.mean[rows]
+            if self._noise and data.std is not None:
+                z = z + data.std[rows] * normal(rng, *z.shape).to(z.device)
+            inputs.append(self._network.normalize(z, index))
+        if self._classes == 1:
+            return Batch(tuple(inputs), None)
+        turns = torch.arange(step * self.batch, (step + 1) * self.batch, device=inputs[0].device)
+        return Batch(tuple(inputs), turns % self._classes)
+
+    def _items(self, model: int, group_index: int, taken: int, count: int) -> np.ndarray:
+        """The next ``count`` items of a class after ``taken`` of them, through shuffled epochs."""
+        group = self._sets[model].groups[group_index]
+        parts = []
+        while count:
+            epoch, place = divmod(taken, len(group))
+            part = group[self._order(model, group_index, epoch)[place : place + count]]
+            parts.append(part)
+            taken, count = taken + len(part), count - len(part)
+        return np.concatenate(parts)
+
+    def _order(self, model: int, group_index: int, epoch: int) -> np.ndarray:
+        """The shuffled order of one epoch; the latest one of each class is kept."""
+        kept = self._orders.get((model, group_index))
+        if kept is None or kept[0] != epoch:
+            rng = generator(self._seed, Purpose.ORDER, model, group_index, epoch)
+            kept = (epoch, rng.permutation(len(self._sets[model].groups[group_index])))
+            self._orders[model, group_index] = kept
+        return kept[1]
+
+
+def _digest(part: LatentSet, classes: Tensor | None) -> str:
+    digest = hashlib.sha256()
+    for tensor in (part.latents, part.std, classes):
+        digest.update(b"-" if tensor is None else tensor.cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,346 @@
+"""Training a bridge: one loop, resumable at any step with the same result to the last bit."""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+import ltzoo
+from ltzoo.bridge.bridge import Bridge
+from ltzoo.bridge.checkpoint import RunIdentity, RunState, load_checkpoint, save_checkpoint
+from ltzoo.bridge.config import Architecture, BridgeConfig, BridgeEnd, Provenance, latent_size
+from ltzoo.bridge.labels import Labels, class_indices, match_labels
+from ltzoo.bridge.network import SharedAutoencoder
+from ltzoo.bridge.objective import objective_terms, weighted_sum
+from ltzoo.bridge.randomness import Purpose, check_seed, generator
+from ltzoo.bridge.recipe import Recipe, get_recipe
+from ltzoo.bridge.report import HeldOut, LossRow, TrainingReport
+from ltzoo.bridge.sampling import Sampler, TrainingSet, check_latents, validation_part
+from ltzoo.errors import SpecError, TrainingError
+from ltzoo.latents import LatentSet
+from ltzoo.spec import ModelSpec
+
+__all__ = ["learning_rate", "train_bridge"]
+
+LOSS_ROWS = 100
+WARM_UP = 0.1
+FIRST_RATE = 0.04
+
+
+def train_bridge(
+    latents: Sequence[LatentSet],
+    *,
+    models: Sequence[ModelSpec],
+    recipe: Recipe | str = "default",
+    seed: int = 0,
+    device: str | torch.device = "cpu",
+    labels: Labels = "auto",
+    checkpoint: str | os.PathLike[str] | None = None,
+    checkpoint_seconds: float = 30.0,
+    resume: bool = True,
+    progress: bool = False,
+    command: str | None = None,
+) -> tuple[Bridge, TrainingReport]:
+    """Trains a bridge between two or more models on their latents.
+
+    With a checkpoint, a run that was stopped in any way goes on where the checkpoint was written and
+    ends with the weights of the undisturbed run, bit by bit, on the same machine with the same number
+    of threads. Ctrl-C ends the step at hand and writes the checkpoint before `KeyboardInterrupt` is
+    raised. The finished run leaves its checkpoint, for the caller to remove once the bridge is saved.
+
+    Args:
+        latents: One set a model. Only the ``train`` part of a split set is used, and a tenth of it is
+            held out unless there is a ``validation`` part.
+        models: Their specs, in the same order.
+        recipe: A recipe, or the name of one.
+        seed: Of everything random.
+        device: Where to train.
+        labels: How labels of the models correspond; see `ltzoo.bridge.labels.match_labels`.
+        checkpoint: File for the state of the run; None to keep none.
+        checkpoint_seconds: Time between two writings of it.
+        resume: Go on from the checkpoint if the file is there; otherwise it is overwritten.
+        progress: Show a progress bar on stderr, if that is a terminal.
+        command: The command line, for the bridge's config.
+
+    Returns:
+        The bridge, and a report of the run.
+
+    Raises:
+        TrainingError: Training cannot start with this data, or the loss is no longer finite, or the
+            checkpoint is of another run or cannot be read or written.
+        LatentsError: Latents are not finite or not of their model's shape.
+        FingerprintError: Latents are not those of the models.
+        UsageError: The label map or the recipe is not valid.
+        KeyboardInterrupt: The user pressed Ctrl-C.
+    """
+    check_seed(seed)
+    recipe = recipe if isinstance(recipe, Recipe) else get_recipe(recipe)
+    check_latents(latents, models)
+    label_map, notes = match_labels(labels, latents)
+    if len(label_map.classes) == 1:
+        raise TrainingError("there is one class only", hint="train without labels")
+    try:
+        sizes = tuple(latent_size(model.latent) for model in models)
+    except SpecError as error:
+        raise TrainingError(error.message, hint=error.hint) from error
+    architecture = Architecture(
+        sizes=sizes,
+        classes=len(label_map.classes),
+        layers=recipe.layers,
+        width=recipe.width,
+        shared_dim=recipe.shared_dim,
+        classifier=recipe.classifier,
+    )
+    sets = [TrainingSet(one, label_map, device) for one in latents]
+    identity = RunIdentity(
+        models=tuple(BridgeEnd(spec=model, fingerprint=model.fingerprint) for model in models),
+        latents=tuple(data.trained_on for data in sets),
+        labels=label_map,
+        recipe=recipe,
+        seed=seed,
+    )
+    run = _Run(identity, architecture, sets, torch.device(device))
+    path = None if checkpoint is None else Path(checkpoint)
+    resumed_at = None
+    if path is not None and resume and path.exists():
+        resumed_at = run.restore(path)
+    _loop(run, path, checkpoint_seconds, progress)
+    run.check_finite()
+    config = BridgeConfig(
+        models=identity.models,
+        architecture=architecture,
+        recipe=recipe,
+        labels=label_map,
+        trained=Provenance(
+            seed=seed,
+            steps=run.step,
+            seconds=round(run.seconds, 3),
+            device=str(device),
+            threads=torch.get_num_threads(),
+            date=datetime.now(UTC).date().isoformat(),
+            ltzoo=ltzoo.__version__,
+            torch=str(torch.__version__),
+            latents=identity.latents,
+            command=command,
+        ),
+    )
+    bridge = Bridge(config, run.network)
+    report = TrainingReport(
+        steps=run.step,
+        seconds=run.seconds,
+        seed=seed,
+        device=str(device),
+        threads=torch.get_num_threads(),
+        resumed_at=resumed_at,
+        losses=tuple(run.losses),
+        held_out=tuple(_held_out(bridge, one) for one in latents),
+        notes=notes,
+    )
+    return bridge, report
+
+
+def learning_rate(recipe: Recipe, step: int) -> float:
+    """The rate of one step, counted from 0."""
+    if recipe.schedule == "constant":
+        return recipe.learning_rate
+    rise = max(1, round(WARM_UP * recipe.steps))
+    if step < rise:
+        share = FIRST_RATE + (1 - FIRST_RATE) * (1 - math.cos(math.pi * step / rise)) / 2
+    else:
+        share = (1 + math.cos(math.pi * (step - rise) / (recipe.steps - rise))) / 2
+    return recipe.learning_rate * share
+
+
+class _Run:
+    """A run's state, and how to take it one step further."""
+
+    def __init__(
+        self,
+        identity: RunIdentity,
+        architecture: Architecture,
+        sets: Sequence[TrainingSet],
+        device: torch.device,
+    ) -> None:
+        self.identity = identity
+        self.recipe = identity.recipe
+        self.device = device
+        self.network = SharedAutoencoder(architecture).to(device)
+        self.network.initialize(generator(identity.seed, Purpose.WEIGHTS))
+        if self.recipe.normalization == "standardize":
+            for end, data in enumerate(sets):
+                self.network.set_normalization(end, *data.normalization())
+        if self.recipe.classifier_head == "frozen" and self.network.classifier is not None:
+            self.network.classifier.requires_grad_(False)
+        self._trained = {name: p for name, p in self.network.named_parameters() if p.requires_grad}
+        self._optimizer = torch.optim.Adam(self._trained.values(), lr=self.recipe.learning_rate, fused=True)
+        self._sampler = Sampler(sets, self.network, self.recipe, identity.seed)
+        self._row_every = max(1, self.recipe.steps // LOSS_ROWS)
+        self.step = 0
+        self.seconds = 0.0
+        self.losses: list[LossRow] = []
+
+    def advance(self) -> None:
+        """Does one step.
+
+        Raises:
+            TrainingError: The loss is not finite.
+        """
+        started = time.perf_counter()
+        rng = generator(self.identity.seed, Purpose.STEP, self.step)
+        batch = self._sampler.batch_at(self.step, rng)
+        terms = objective_terms(self.network, batch, self.recipe, rng)
+        loss = weighted_sum(terms, self.recipe)
+        value = loss.item()
+        if not math.isfinite(value):
+            raise self._diverged(f"the loss is {value}")
+        for group in self._optimizer.param_groups:
+            group["lr"] = learning_rate(self.recipe, self.step)
+        self._optimizer.zero_grad()
+        loss.backward()
+        self._optimizer.step()
+        self.step += 1
+        self.seconds += time.perf_counter() - started
+        if self.step % self._row_every == 0 or self.step in (1, self.recipe.steps):
+            row = {name: term.item() for name, term in terms.items()}
+            self.losses.append(LossRow(step=self.step, loss=value, terms=row))
+
+    def check_finite(self) -> None:
+        """Refuses weights that are not finite.
+
+        Raises:
+            TrainingError: A weight is NaN or infinite.
+        """
+        for name, parameter in self._trained.items():
+            if not bool(parameter.isfinite().all()):
+                raise self._diverged(f"'{name}' is not finite")
+
+    def save(self, path: Path) -> None:
+        """Writes the checkpoint."""
+        self.check_finite()
+        state = RunState(step=self.step, seconds=self.seconds, losses=tuple(self.losses))
+        save_checkpoint(path, self.identity, state, self._tensors())
+
+    def restore(self, path: Path) -> int:
+        """Goes on from a checkpoint; gives its step."""
+        if not self._optimizer.state:
+            self._make_moments()
+        own = self._tensors()
+        state, found = load_checkpoint(path, self.identity, own)
+        with torch.no_grad():
+            for name, tensor in own.items():
+                tensor.copy_(found[name])
+        for parameter in self._trained.values():
+            self._optimizer.state[parameter]["step"].fill_(state.step)
+        self.step, self.seconds, self.losses = state.step, state.seconds, list(state.losses)
+        return state.step
+
+    def _tensors(self) -> dict[str, Tensor]:
+        tensors = {f"network.{name}": tensor for name, tensor in self.network.state_dict().items()}
+        for name, parameter in self._trained.items():
+            moments = self._optimizer.state[parameter]
+            tensors[f"first_moment.{name}"] = moments["exp_avg"]
+            tensors[f"second_moment.{name}"] = moments["exp_avg_sq"]
+        return tensors
+
+    def _make_moments(self) -> None:
+        for parameter in self._trained.values():
+            self._optimizer.state[parameter] = {
+                "step": torch.zeros((), device=parameter.device),
+                "exp_avg": torch.zeros_like(parameter),
+                "exp_avg_sq": torch.zeros_like(parameter),
+            }
+
+    def _diverged(self, what: str) -> TrainingError:
+        return TrainingError(
+            f"training diverged at step {self.step}: {what}",
+            hint=f"lower learning_rate (now {self.recipe.learning_rate:g})",
+        )
+
+
+def _loop(run: _Run, checkpoint: Path | None, every: float, progress: bool) -> None:
+    steps, row = run.recipe.steps, 0
+    saved, saved_step = time.monotonic(), run.step
+    with (
+        _deferred_interrupt() as interrupted,
+        tqdm(
+            total=steps,
+            initial=run.step,
+            desc="training",
+            unit="step",
+            file=sys.stderr,
+            disable=None if progress else True,
+        ) as bar,
+    ):
+        while run.step < steps and not interrupted.is_set():
+            run.advance()
+            bar.update()
+            if len(run.losses) > row:
+                row = len(run.losses)
+                bar.set_postfix_str(f"loss {run.losses[-1].loss:.4f}", refresh=False)
+            if checkpoint is not None and run.step < steps and time.monotonic() - saved >= every:
+                run.save(checkpoint)
+                saved, saved_step = time.monotonic(), run.step
+        if checkpoint is not None and saved_step < run.step:
+            run.save(checkpoint)
+        if interrupted.is_set():
+            raise KeyboardInterrupt
+
+
+@contextmanager
+def _deferred_interrupt() -> Iterator[threading.Event]:
+    """Turns the first Ctrl-C into an event, so that it cannot hit in the middle of a step.
+
+    A second Ctrl-C interrupts at once. Nothing changes outside the main thread, or where the program
+    handles Ctrl-C in its own way.
+    """
+    interrupted = threading.Event()
+
+    def handle(signum: int, frame: object) -> None:
+        del signum, frame
+        interrupted.set()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    ours = (
+        threading.current_thread() is threading.main_thread()
+        and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    )
+    if ours:
+        signal.signal(signal.SIGINT, handle)
+    try:
+        yield interrupted
+    finally:
+        if ours:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _held_out(bridge: Bridge, latents: LatentSet) -> HeldOut:
+    part = validation_part(latents)
+    z = part.latents.to(bridge.device)
+    end = bridge.index(latents.model)
+    x = bridge.network.normalize(z, end)
+    y = bridge.network.normalize(bridge.translate(z, source=latents.model, target=latents.model), end)
+    spread = (x - x.mean(dim=0)).square().sum()
+    accuracy = None
+    classes = class_indices(bridge.config.labels, part)
+    if classes is not None and bool((classes >= 0).any()):
+        known = classes >= 0
+        guesses = bridge.classify(z, source=latents.model).argmax(dim=1).cpu()[known]
+        accuracy = float((guesses == classes[known]).double().mean())
+    return HeldOut(
+        model=latents.model,
+        items=len(part),
+        reconstruction_r2=float(1 - (x - y).square().sum() / spread) if spread > 0 else 0.0,
+        classifier_accuracy=accuracy,
+    )
