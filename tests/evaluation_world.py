@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ltzoo.bridge.config import LabelMap
-from ltzoo.evaluation import Protocol, Testbed
+from ltzoo.evaluation import Protocol, Workbench
 from ltzoo.latents import LatentSet
 from ltzoo.spec import DataSpec, LatentSpec, ModelSpec
 
@@ -68,6 +68,9 @@ class Plain:
     def encode(self, x: Tensor) -> Tensor:
         return x
 
+    def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return x, torch.full_like(x, STD)
+
     def decode(self, z: Tensor) -> Tensor:
         return z
 
@@ -82,9 +85,11 @@ class NearestCentre:
         return x
 
 
-def testbed(*, dataset: str | None = "toy/world", judge=True, labels: LabelMap = LABELS, protocol=PROTOCOL, **latents):
-    """A testbed of both models; ``latents`` replace fields of both latent sets."""
-    bed = Testbed(labels, protocol)
+def workbench(
+    *, dataset: str | None = "toy/world", judge=True, labels: LabelMap = LABELS, protocol=PROTOCOL, **latents
+):
+    """A workbench of both models; ``latents`` replace fields of both latent sets."""
+    bed = Workbench(labels, protocol)
     for id in (A, B):
         bed.add(
             make_spec(id),
@@ -163,5 +168,3 @@ def smuggler(size: float = 1e-3) -> Map:
 def noise() -> Map:
     """The identity with noise that depends on the seed."""
     return Map(lambda z, seed: z + torch.randn(z.shape, generator=torch.Generator().manual_seed(seed)))
-
-

@@ -186,10 +186,10 @@ def test_the_shell_completes_commands():
 
 def test_model_and_recipe_names_complete(capsys, monkeypatch):
     from ltzoo.cli.params import MODEL
-    from ltzoo.cli.train import _complete_recipe
+    from ltzoo.cli.train import complete_recipe
 
     assert [item.value for item in MODEL.shell_complete(None, None, "toy/m")] == ["toy/mute"]  # type: ignore[arg-type]
-    assert [item.value for item in _complete_recipe(None, None, "tian")] == ["tian-engel-2019"]  # type: ignore[arg-type]
+    assert [item.value for item in complete_recipe(None, None, "tian")] == ["tian-engel-2019"]  # type: ignore[arg-type]
 
 
 def test_run_without_arguments_shows_help(capsys, monkeypatch):

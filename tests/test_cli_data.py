@@ -244,9 +244,7 @@ def test_another_size_and_mode_is_converted_and_said(ltzoo, workspace, inputs, n
     assert "8 x 8" in err
 
 
-@pytest.mark.parametrize(
-    "output", ["no/such/folder/out.png", "out.wav", "out", "locked/out.png"]
-)
+@pytest.mark.parametrize("output", ["no/such/folder/out.png", "out.wav", "out", "locked/out.png"])
 def test_an_unwritable_output_is_said_before_any_work(
     ltzoo, workspace, inputs, tmp_path, output, monkeypatch
 ):

@@ -31,6 +31,7 @@ __all__ = [
     "output_option",
     "plan_outputs",
     "read_items",
+    "report_option",
     "sheet_option",
     "write_items",
     "write_sheet",
@@ -48,6 +49,30 @@ device_option = click.option(
     show_default="cpu",
     metavar="NAME",
     help="cpu, cuda, cuda:1, mps.",
+)
+
+
+def _report_path(context: click.Context, parameter: click.Parameter, value: str | None) -> Path | None:
+    """Checks the path before hours are spent on what would be written there."""
+    if value is None:
+        return None
+    path = Path(value).expanduser()
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise click.BadParameter(f"'{value}' does not end in .html", context, parameter)
+    try:
+        replaceable(path)
+    except OSError as error:
+        raise click.BadParameter(
+            f"'{value}' cannot be written: {error.strerror or error}", context, parameter
+        ) from error
+    return path
+
+
+report_option = click.option(
+    "--report",
+    metavar="FILE.html",
+    callback=_report_path,
+    help="Write a page with pictures and charts; it needs no network.",
 )
 
 

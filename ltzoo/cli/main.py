@@ -18,6 +18,7 @@ COMMANDS = {
     "encode": ("ltzoo.cli.encode:encode", "Turn data into latents of a model."),
     "decode": ("ltzoo.cli.decode:decode", "Turn latents of a model into data."),
     "sample": ("ltzoo.cli.sample:sample", "Draw data from a model's prior."),
+    "interpolate": ("ltzoo.cli.interpolate:interpolate", "Walk between two inputs, and translate the way."),
     "train": ("ltzoo.cli.train:train", "Train a bridge between models."),
     "eval": ("ltzoo.cli.eval:evaluate", "Measure a bridge on held-out latents."),
     "bench": ("ltzoo.cli.bench:bench", "Rank every way to bridge models."),

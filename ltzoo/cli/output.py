@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
 
-__all__ = ["note", "one_line", "print_ids", "print_json", "print_table"]
+if TYPE_CHECKING:
+    from ltzoo.evaluation.measuring import Progress
+
+__all__ = ["note", "one_line", "print_ids", "print_json", "print_table", "progress_bar", "progress_wanted"]
+
+TICKS = 1000
 
 
 def print_json(kind: str, content: dict[str, Any]) -> None:
@@ -45,3 +51,22 @@ def one_line(text: str) -> str:
 def progress_wanted() -> bool:
     """Whether a progress bar has somebody to look at it."""
     return sys.stderr.isatty()
+
+
+@contextmanager
+def progress_bar() -> Iterator[Progress | None]:
+    """A bar on stderr, if that is a terminal."""
+    if not progress_wanted():
+        yield None
+        return
+    from tqdm import tqdm
+
+    with tqdm(
+        total=TICKS, bar_format="{percentage:3.0f}%|{bar}| {elapsed}<{remaining}  {desc}", leave=False
+    ) as bar:
+
+        def show(share: float, what: str) -> None:
+            bar.set_description_str(what, refresh=False)
+            bar.update(round(share * TICKS) - bar.n)
+
+        yield show

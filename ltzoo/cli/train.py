@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ltzoo.latents import LatentSet
 
 
-def _complete_recipe(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+def complete_recipe(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     from ltzoo.bridge.recipe import list_recipes
 
     return [CompletionItem(name) for name in list_recipes() if name.startswith(incomplete)]
@@ -43,7 +43,7 @@ def _complete_recipe(ctx: click.Context, param: click.Parameter, incomplete: str
     help="Latent set of a model; what its plugin ships by default.",
 )
 @click.option(
-    "--recipe", default="default", show_default=True, metavar="NAME|FILE", shell_complete=_complete_recipe
+    "--recipe", default="default", show_default=True, metavar="NAME|FILE", shell_complete=complete_recipe
 )
 @click.option(
     "--set", "overrides", multiple=True, metavar="FIELD=VALUE", help="Replace a field of the recipe."
@@ -87,9 +87,8 @@ def train(
     class; --labels FILE maps them by a TOML file with a table a model, label = "class". A run that was
     interrupted goes on where it was when the same command is given again.
     """
-    if len(models) < 2 or len({model.id for model in models}) < len(models):
-        raise UsageError("a bridge joins two or more different models", hint="ltzoo models")
-    folder = output or Path("--".join(model.id.replace("/", "-").replace(":", "-") for model in models))
+    check_models(models)
+    folder = output or Path(joined_name(models))
     if folder.exists() and not overwrite:
         raise UsageError(f"{folder} exists already", hint="give -o ANOTHER, or --overwrite")
 
@@ -159,6 +158,17 @@ def train(
             )
         note(f"{report.steps} steps in {report.seconds:.0f} s; use it with --bridge local:{folder}")
         print_ids([str(folder)])
+
+
+def check_models(models: tuple[ModelSpec, ...]) -> None:
+    """Refuses what cannot be joined: fewer than two models, or one twice."""
+    if len(models) < 2 or len({model.id for model in models}) < len(models):
+        raise UsageError("a bridge joins two or more different models", hint="ltzoo models")
+
+
+def joined_name(models: tuple[ModelSpec, ...]) -> str:
+    """A file name made of the models' ids."""
+    return "--".join(model.id.replace("/", "-").replace(":", "-") for model in models)
 
 
 def parse_overrides(pairs: tuple[str, ...]) -> dict[str, Any]:

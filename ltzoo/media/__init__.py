@@ -8,6 +8,7 @@ from ltzoo.media.data_set import Items, open_items
 from ltzoo.media.items import FileItems, MemoryItems, TextLines
 from ltzoo.media.reading import Item, read_media
 from ltzoo.media.sheet import SHEET, SheetRow, contact_sheet
+from ltzoo.media.walk import check_walk_suffix, write_walk
 from ltzoo.media.writing import check_suffix, encode_media, suffixes_of, write_media
 
 __all__ = [
@@ -20,10 +21,12 @@ __all__ = [
     "SheetRow",
     "TextLines",
     "check_suffix",
+    "check_walk_suffix",
     "contact_sheet",
     "encode_media",
     "open_items",
     "read_media",
     "suffixes_of",
     "write_media",
+    "write_walk",
 ]
