@@ -17,7 +17,7 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from importlib.metadata import Distribution, EntryPoint
+from importlib.metadata import EntryPoint
 from typing import Any, Literal
 
 import pluggy
@@ -50,6 +50,8 @@ class PluginInfo:
         warning: What is wrong with a plugin that works all the same.
         hooks: The hooks that it implements; empty until it is imported.
         import_ms: How long its import took, in milliseconds; None until it is imported.
+        requires: What the package requires, from its metadata.
+        entry_point: Where it was found.
     """
 
     name: str
@@ -61,6 +63,7 @@ class PluginInfo:
     warning: str | None = None
     hooks: tuple[str, ...] = ()
     import_ms: float | None = None
+    requires: tuple[str, ...] = ()
     entry_point: EntryPoint | None = field(default=None, repr=False)
 
     @property
@@ -194,14 +197,22 @@ class PluginHost:
         if entry_points is None:
             entry_points = importlib.metadata.entry_points(group=PLUGIN_GROUP)
         for entry_point in entry_points:
-            distribution: Distribution | None = entry_point.dist
-            name = distribution.name if distribution else "unknown"
+            # Asking the distribution itself would parse its metadata, README and all, once a question.
+            metadata: Any = entry_point.dist.metadata if entry_point.dist else None
+            name, version = (metadata[key] if metadata else "unknown" for key in ("Name", "Version"))
             # An editable install can show the same distribution twice (egg-info and dist-info).
             key = (normalize_name(name), entry_point.name, entry_point.value)
             if key not in seen:
                 seen.add(key)
-                version = distribution.version if distribution else "unknown"
-                yield PluginInfo(entry_point.name, name, version, entry_point.module, entry_point=entry_point)
+                requires = tuple(metadata.get_all("Requires-Dist", ())) if metadata else ()
+                yield PluginInfo(
+                    entry_point.name,
+                    name,
+                    version,
+                    entry_point.module,
+                    requires=requires,
+                    entry_point=entry_point,
+                )
 
     def _check_names(self, infos: list[PluginInfo]) -> None:
         known = {name for info in infos for name in (info.name, normalize_name(info.distribution))}
@@ -247,25 +258,29 @@ class PluginHost:
 
 def _incompatibility(info: PluginInfo) -> str | None:
     """Why the plugin's package does not go with this version of ltzoo, from its metadata."""
-    distribution = info.entry_point.dist if info.entry_point else None
-    requirements = (distribution.requires if distribution else None) or ()
-    for text in requirements:
-        if not re.match(r"ltzoo(?![\w.-])", text, re.IGNORECASE) or not re.search(
-            r"[<>=~!]", text.split(";")[0]
-        ):
-            continue
-        from packaging.requirements import InvalidRequirement, Requirement
-
+    for text in info.requires:
+        found = re.fullmatch(r"ltzoo\s*\(?([<>=!~][^;\[\]()]*)\)?", text, re.IGNORECASE)
+        if not found:
+            continue  # another package, no bounds, or bounds that depend on an extra or a platform
         from ltzoo import __version__
 
+        plain = re.fullmatch(r">=\s*([\d.]+)", found[1].strip())
+        if plain and re.fullmatch(r"[\d.]+", __version__) and _release(plain[1]) <= _release(__version__):
+            continue  # the common case; importing packaging would double what all plugins cost
+        from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
         try:
-            requirement = Requirement(text)
-        except InvalidRequirement:
+            bounds = SpecifierSet(found[1])
+        except InvalidSpecifier:
             return f"its requirement '{text}' cannot be read"
-        applies = requirement.marker is None or requirement.marker.evaluate({"extra": ""})
-        if applies and not requirement.specifier.contains(__version__, prereleases=True):
-            return f"it needs ltzoo {requirement.specifier}, and this is {__version__}"
+        if not bounds.contains(__version__, prereleases=True):
+            return f"it needs ltzoo {bounds}, and this is {__version__}"
     return None
+
+
+def _release(version: str) -> list[int]:
+    """The numbers of a plain version, without zeros at the end: 1.0 and 1.0.0 are the same."""
+    return [int(part) for part in version.strip(".").removesuffix(".0").removesuffix(".0").split(".") if part]
 
 
 def _describe(error: BaseException) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from wheels import PREAMBLE, Environment, good_plugin, plugin, spec_code
@@ -87,6 +88,11 @@ def test_a_faulty_plugin_harms_nothing_else(fault, tmp_path):
         assert "Traceback" not in result.stderr
         if "--json" in command:
             json.loads(result.stdout)
+
+    picture = str(Path(__file__).parents[1] / "docs" / "inputs" / "digit-7.png")
+    ends = ("--from", "mnist/vae", "--to", "fashion-mnist/vae")
+    result = environment.ltzoo("translate", picture, *ends, "-o", str(tmp_path / "garment.png"))
+    assert (result.returncode, result.stdout) == (0, f"{tmp_path}/garment.png\n"), result.stderr
 
     listed = json.loads(environment.ltzoo("models", "good/*", "bad/*", "--json").stdout)["models"]
     assert [model["id"] for model in listed] == (["bad/model"] if status == "ok" else []) + ["good/model"]
