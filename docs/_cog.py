@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator
+from dataclasses import fields
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
 
 import click
 from click.testing import CliRunner
@@ -13,6 +18,7 @@ from ltzoo.cli.main import root
 from ltzoo.errors import ExitCode, LtzooError
 
 WIDTH = 100
+ROOT = Path(__file__).resolve().parents[1]
 
 EXIT_CODES = {
     ExitCode.OK: "Done.",
@@ -30,6 +36,91 @@ SETTINGS = {
     "disable_plugins": "Plugins to go without. Separated by commas.",
     "strict_plugins": "Stop with exit code 3 at the first fault of a plugin. For those who write plugins, and for CI.",
     "registry": "More `registry.toml` files; their bridges come first. Separated as in `PATH`.",
+}
+
+MEASURES = {
+    "transfer_accuracy": "Share of the translations in which the target's judge reads the source's true class.",
+    "transfer_accuracy_share": "Transfer accuracy over what random same-class retrieval reaches. Above 1 is sharpening: "
+    "retrieval answers with real latents.",
+    "reconstruction_share": "Transfer accuracy over the judge's accuracy on the target's own held-out latents, decoded.",
+    "clean_transfer_accuracy": "Transfer accuracy on the sources whose class a separate latent classifier gets right.",
+    "fid": "Fréchet distance of the judge's features of all translations from those of the target's own items.",
+    "class_fid": "The Fréchet distance class by class, averaged: it sees what lands in the wrong class.",
+    "clean_class_fid": "The class-wise distance on the sources that can be told apart.",
+    "precision": "Share of the translations that lie among the target's own items, in the judge's features.",
+    "recall": "Share of the target's own items that lie among the translations.",
+    "density": "How many neighbourhoods of own items a translation lies in, over `k`; outliers do not raise it.",
+    "coverage": "Share of the target's own items that have a translation in their neighbourhood.",
+    "spread": "Variance of the translations inside a class, over that of the target's own items. 0 is one answer a "
+    "class.",
+    "clean_spread": "The spread on the sources that can be told apart.",
+    "neighbourhood_overlap": "Share of the ten nearest latents of an item that are still among its nearest after "
+    "translation. By chance `10 / (n - 1)`.",
+    "smoothness": "Two items of a class, joined by a straight line in the source: how straight and even the way of its "
+    "translations is, in the judge's features. One jump has `1 / steps`.",
+    "cycle_accuracy": "Share of the items in which the source's judge reads the true class after a translation there "
+    "and back.",
+    "noisy_cycle_accuracy": "Cycle accuracy with noise as large as the target model's posterior added half-way.",
+    "cycle_r2": "Share of the variance of the source latents that comes back.",
+    "noisy_cycle_r2": "Cycle R² with that noise: what comes back through what the target model itself can tell apart.",
+    "paired_r2": "Share of the variance of the true target latents that the translations explain.",
+    "paired_cosine": "Cosine of the angle between a translation and its true target latent.",
+    "top1_retrieval": "Share of the translations whose nearest target latent, by cosine, is the true one.",
+    "mean_rank": "Mean place of the true latent among all, by cosine; 1 is first.",
+    "psnr": "Peak signal-to-noise ratio of the decoded translation against the decoded true latent.",
+    "ssim": "Structural similarity of the same two images.",
+    "log_spectral_distance": "Distance of the log power spectra of the same two sounds.",
+}
+
+NEEDS = {
+    "labels": "labels",
+    "judge": "a judge",
+    "return judge": "a judge of the source",
+    "train": "train latents",
+    "posterior": "posteriors",
+    "pairs": "pairs",
+    "image": "images",
+    "audio": "sounds",
+}
+
+IDEALS = {"higher": "more", "lower": "less", "one": "1"}
+
+REFERENCES = {
+    "class-prototype": (
+        "One latent a class: the one nearest to the class's mean.",
+        "Spread and recall are 0, and nothing of the individual is left.",
+    ),
+    "random-retrieval": (
+        "Any train latent of the class.",
+        "Neighbourhood overlap is near chance, and no cycle comes back.",
+    ),
+    "nearest-retrieval": (
+        "The train latent of the class that lies where the source does, both standardised.",
+        "Few latents are nearest to many sources: recall, coverage and spread fall.",
+    ),
+    "class-prior": (
+        "A draw from a Gaussian with the class's mean and covariance.",
+        "A class is no Gaussian, so fidelity suffers; structure is near chance.",
+    ),
+    "re-encode": (
+        "Decodes with the source model, encodes with the target model.",
+        "A digit stays a digit: no measure of class or distribution forgives that, unless both models are of the "
+        "same data.",
+    ),
+}
+
+PROTOCOL = {
+    "items": "Held-out latents of a direction; of larger test parts evenly spaced ones are taken.",
+    "seeds": "Of everything random. A figure is the mean over them; `std` its deviation.",
+    "sample": "Whether bridges draw z' instead of taking its mean.",
+    "manifold_neighbours": "`k` of precision, recall, density and coverage.",
+    "neighbours": "`k` of the neighbourhood overlap.",
+    "paths": "Interpolations of the smoothness.",
+    "path_steps": "Steps of each.",
+    "draws": "Bootstrap resamples of an interval.",
+    "frechet_draws": "Of Fréchet distances and spreads, which take longer.",
+    "level": "Share of the resamples that an interval holds.",
+    "batch": "Latents decoded at a time.",
 }
 
 ONLY_ENVIRONMENT = {
@@ -77,6 +168,78 @@ def environment() -> str:
     return _spaced(_table(("variable", "`config.toml`", "default", "meaning"), rows))
 
 
+def measures() -> str:
+    """The table of measures."""
+    from ltzoo.evaluation.measures import MEASURES as KNOWN
+
+    rows = [
+        (
+            f"`{measure.name}`",
+            MEASURES[measure.name],
+            IDEALS[measure.better],
+            ", ".join(NEEDS[need] for need in measure.needs),
+        )
+        for measure in KNOWN
+    ]
+    return _spaced(_table(("measure", "what it is", "better", "needs"), rows))
+
+
+def references() -> str:
+    """The table of references, with what each saturates."""
+    from ltzoo.evaluation.references import REFERENCES as KNOWN
+
+    rows = [
+        (
+            f"`{reference.name}`",
+            REFERENCES[reference.name][0],
+            ", ".join(f"`{name}`" for name in reference.saturates),
+            REFERENCES[reference.name][1],
+        )
+        for reference in KNOWN
+    ]
+    return _spaced(_table(("reference", "answers with", "saturates", "what gives it away"), rows))
+
+
+def protocol() -> str:
+    """The table of the protocol's settings."""
+    from ltzoo.evaluation.protocol import Protocol
+
+    rows = [
+        (f"`{field.name}`", _setting(getattr(Protocol(), field.name)), PROTOCOL[field.name])
+        for field in fields(Protocol)
+    ]
+    return _spaced(_table(("setting", "default", "meaning"), rows))
+
+
+def ranking_rule() -> str:
+    """How a bench ranks, and by what."""
+    from ltzoo.evaluation.ranking import RANKED, RULE
+
+    return _spaced(f"> {RULE}\n\nRanked by: {', '.join(f'`{name}`' for name in RANKED)}.")
+
+
+def claims() -> str:
+    """The table of the paper's claims, with what became of them."""
+    return _spaced(_page().summary())
+
+
+def claims_recipe() -> str:
+    """The table of what the runs have different from the paper's recipe."""
+    return _spaced(_page().recipe())
+
+
+def claims_one_by_one() -> str:
+    """A section for each of the paper's claims."""
+    return _spaced(_page().sections())
+
+
+def _page() -> ModuleType:
+    """What writes the results down; it lies beside what measured them."""
+    if str(ROOT) not in sys.path:
+        sys.path.insert(0, str(ROOT))
+    return import_module("benchmarks.claims.page")
+
+
 def _spaced(text: str) -> str:
     """With blank lines around it: Markdown would take the end marker for a part of a table."""
     return f"\n{text}\n"
@@ -112,6 +275,12 @@ def _default(value: object) -> str:
     if isinstance(value, list):
         return "none"
     return f"`{value}`" if isinstance(value, str) else ("yes" if value else "no")
+
+
+def _setting(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def _table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:

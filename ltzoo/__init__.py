@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ltzoo.bridge import Bridge as Bridge
+    from ltzoo.bridge import BridgeChain as BridgeChain
     from ltzoo.bridge import Recipe as Recipe
     from ltzoo.bridge import TrainingReport as TrainingReport
     from ltzoo.bridge import get_recipe as get_recipe
     from ltzoo.bridge import list_recipes as list_recipes
     from ltzoo.bridge import load_bridge as load_bridge
+    from ltzoo.bridge import load_chain as load_chain
     from ltzoo.bridge import train_bridge as train_bridge
     from ltzoo.errors import LtzooError as LtzooError
     from ltzoo.hookspecs import hookimpl as hookimpl
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from ltzoo.model import LatentModel as LatentModel
     from ltzoo.plugins import PluginInfo as PluginInfo
     from ltzoo.registry import RegistrySource as RegistrySource
+    from ltzoo.routes import Hop as Hop
+    from ltzoo.routes import Route as Route
     from ltzoo.spec import DatasetSpec as DatasetSpec
     from ltzoo.spec import DataSpec as DataSpec
     from ltzoo.spec import FileSpec as FileSpec
@@ -35,6 +39,7 @@ if TYPE_CHECKING:
     from ltzoo.spec import ModelSpec as ModelSpec
     from ltzoo.spec import Source as Source
     from ltzoo.zoo import dataset_of as dataset_of
+    from ltzoo.zoo import find_route as find_route
     from ltzoo.zoo import get_bridge as get_bridge
     from ltzoo.zoo import get_dataset as get_dataset
     from ltzoo.zoo import get_model as get_model
@@ -50,11 +55,13 @@ __version__ = "0.1.0"
 _HOMES = {
     "ltzoo.bridge": (
         "Bridge",
+        "BridgeChain",
         "Recipe",
         "TrainingReport",
         "get_recipe",
         "list_recipes",
         "load_bridge",
+        "load_chain",
         "train_bridge",
     ),
     "ltzoo.errors": ("LtzooError",),
@@ -64,6 +71,7 @@ _HOMES = {
     "ltzoo.model": ("Judge", "LatentModel"),
     "ltzoo.plugins": ("PluginInfo",),
     "ltzoo.registry": ("RegistrySource",),
+    "ltzoo.routes": ("Hop", "Route"),
     "ltzoo.spec": (
         "DataSpec",
         "DatasetSpec",
@@ -76,6 +84,7 @@ _HOMES = {
     ),
     "ltzoo.zoo": (
         "dataset_of",
+        "find_route",
         "get_bridge",
         "get_dataset",
         "get_model",

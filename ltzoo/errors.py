@@ -15,6 +15,7 @@
     ├── LatentsError                1  latents are malformed or do not fit the model
     ├── BridgeError                 1  a bridge is malformed, or does not join those models
     ├── TrainingError               1  training cannot start or go on
+    ├── ElsewhereError              1  another process of this run failed, and says why
     ├── HubError                    1  the Hugging Face Hub answered with an error
     │   └── OfflineError            4  not cached, and the Hub cannot be reached
     └── IntegrityError              5  a file is not what it should be
@@ -32,6 +33,7 @@ from typing import ClassVar
 __all__ = [
     "BridgeError",
     "CapabilityError",
+    "ElsewhereError",
     "ExitCode",
     "FingerprintError",
     "HubError",
@@ -133,6 +135,10 @@ class BridgeError(LtzooError):
 
 class TrainingError(LtzooError):
     """Training cannot start, or cannot go on, with the data at hand."""
+
+
+class ElsewhereError(LtzooError):
+    """Another of the processes that do one job failed first; that one says why."""
 
 
 class HubError(LtzooError):

@@ -23,6 +23,7 @@ from typing import Any, Literal
 import pluggy
 
 from ltzoo import hookspecs
+from ltzoo.distributed import is_main
 from ltzoo.errors import PluginError, UnknownPluginError
 from ltzoo.settings import setting, setting_list
 
@@ -76,6 +77,8 @@ def warn(text: str) -> None:
     """Logs one line. Where nobody has configured logging it goes to stderr as it is, hence the prefix."""
     import logging  # only here: the light commands are measured in milliseconds
 
+    if not is_main():
+        return
     logging.getLogger("ltzoo").warning("ltzoo: %s", text)
 
 

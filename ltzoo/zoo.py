@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ltzoo.errors import (
     LtzooError,
@@ -30,11 +30,15 @@ from ltzoo.registry import BridgeRow, Registry, RegistrySource, bundled_registry
 from ltzoo.settings import setting_list
 from ltzoo.spec import DatasetSpec, Modality, ModelSpec
 
+if TYPE_CHECKING:
+    from ltzoo.routes import Hop, Route
+
 __all__ = [
     "PublishedBridge",
     "Zoo",
     "dataset_of",
     "default_zoo",
+    "find_route",
     "get_bridge",
     "get_dataset",
     "get_model",
@@ -248,20 +252,49 @@ class Zoo:
         raise UnknownBridgeError(f"no bridge '{id}'", hint=hint)
 
     def find_bridge(self, source: str, target: str) -> PublishedBridge:
-        """The published bridge that translates best from ``source`` to ``target``.
+        """The published bridge that translates best from ``source`` to ``target`` on its own.
 
         Best is the highest transfer accuracy of that direction; unmeasured bridges come last.
 
         Raises:
             UnknownBridgeError: No registry lists one.
         """
-        joining = [bridge for bridge in self.bridges.values() if bridge.row.joins(source, target)]
-        if not joining:
+        from ltzoo.routes import best_route  # only here: listings are measured in milliseconds
+
+        direct = [hop for hop in self._hops if (hop.source, hop.target) == (source, target)]
+        route = best_route(direct, source, target)
+        if route is None:
             raise UnknownBridgeError(
                 f"no published bridge translates from '{source}' to '{target}'",
-                hint=f"ltzoo train {source} {target} -o BRIDGE, then translate with --bridge local:BRIDGE",
+                hint=_train_hint(source, target),
             )
-        return max(joining, key=lambda bridge: bridge.row.metric("transfer_accuracy", source, target) or -1.0)
+        return self.bridges[route.bridges[0]]
+
+    def find_route(self, source: str, target: str) -> Route:
+        """The best way from ``source`` to ``target`` through published bridges: one, or else several.
+
+        See `ltzoo.routes.best_route` for what is best. None of its models needs to be installed.
+
+        Raises:
+            UnknownBridgeError: There is no way.
+        """
+        from ltzoo.routes import best_route, reachable
+
+        route = best_route(self._hops, source, target)
+        if route is None:
+            others = reachable(self._hops, source)
+            raise UnknownBridgeError(
+                f"no published bridge translates from '{source}' to '{target}', nor do several one after "
+                f"another; from '{source}' they reach {_some(others) if others else 'no model'}",
+                hint=_train_hint(source, target),
+            )
+        return route
+
+    @cached_property
+    def _hops(self) -> list[Hop]:
+        from ltzoo.routes import row_hops
+
+        return row_hops(bridge.row for bridge in self.bridges.values())
 
     # Internals
 
@@ -355,6 +388,16 @@ def _load_registries(sources: Iterable[RegistrySource]) -> list[tuple[RegistrySo
     return loaded
 
 
+def _train_hint(source: str, target: str) -> str:
+    return f"ltzoo train {source} {target} -o BRIDGE, then translate with --bridge local:BRIDGE"
+
+
+def _some(ids: list[str]) -> str:
+    """The ids, or the first of them if they are many."""
+    shown = 8
+    return ", ".join(ids[:shown]) + (f" and {len(ids) - shown} more" if len(ids) > shown else "")
+
+
 def suggest(word: str, known: Iterable[str], listing: str) -> str:
     """A hint for a misspelt name: the nearest known ones, or the command that lists them."""
     import difflib  # only here: the light commands are measured in milliseconds
@@ -429,6 +472,11 @@ def list_bridges(
 def get_bridge(id: str) -> PublishedBridge:
     """The published bridge of that id; see `Zoo.get_bridge`."""
     return default_zoo().get_bridge(id)
+
+
+def find_route(source: str, target: str) -> Route:
+    """The best way from one model to another through published bridges; see `Zoo.find_route`."""
+    return default_zoo().find_route(source, target)
 
 
 def list_plugins() -> list[PluginInfo]:

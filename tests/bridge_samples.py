@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import torch
 
-from ltzoo.bridge import get_recipe
-from ltzoo.bridge.config import Architecture, BridgeConfig, BridgeEnd, LabelMap, Provenance, TrainedOn
+from ltzoo.bridge import Recipe, get_recipe
+from ltzoo.bridge.config import BridgeConfig, BridgeEnd, LabelMap, Provenance, TrainedOn
+from ltzoo.bridge.networks import make_architecture, make_network
+from ltzoo.bridge.randomness import Purpose, generator
 from ltzoo.latents import LatentSet
 from ltzoo.spec import DataSpec, LatentSpec, ModelSpec
 
@@ -44,40 +46,56 @@ def make_latents(
     )
 
 
-def tiny_recipe(**overrides):
-    return get_recipe(
-        "default",
-        **{
-            "steps": 30,
-            "batch": 12,
-            "layers": 2,
-            "width": 16,
-            "shared_dim": 3,
-            "projections": 8,
-            **overrides,
-        },
-    )
+def tiny_recipe(**overrides) -> Recipe:
+    """The default recipe, small: closed-form base and corrections."""
+    small = {"steps": 30, "batch": 12, "layers": 2, "width": 16, "projections": 8, "inference_steps": 20}
+    return get_recipe("default", **{**small, **overrides})
+
+
+def plain_recipe(**overrides) -> Recipe:
+    """The paper's network, small, with every term that does not need a base."""
+    small = {
+        "steps": 30,
+        "batch": 12,
+        "learning_rate": 4e-3,
+        "schedule": "one-cycle",
+        "layers": 2,
+        "width": 16,
+        "shared_dim": 3,
+        "normalization": "standardize",
+        "kl_weight": 0.001,
+        "swd_by_class": True,
+        "translation_weight": 1.0,
+        "projections": 8,
+        "classifier": "linear",
+        "classifier_weight": 0.5,
+    }
+    return get_recipe("tian-engel-2019", **{**small, **overrides})
+
+
+def build_network(config: BridgeConfig, seed: int = 0):
+    """A network whose weights were drawn, not trained."""
+    network = make_network(config.architecture)
+    network.initialize(generator(seed, Purpose.WEIGHTS))
+    return network
 
 
 def make_config(
-    sizes: tuple[int, ...] = (4, 4), classes: int = 3, specs: tuple[ModelSpec, ...] | None = None, **recipe
+    sizes: tuple[int, ...] = (4, 4),
+    classes: int = 3,
+    specs: tuple[ModelSpec, ...] | None = None,
+    *,
+    recipe: Recipe | None = None,
 ) -> BridgeConfig:
     specs = specs or tuple(make_spec("abcdefgh"[i], size) for i, size in enumerate(sizes))
-    recipe = tiny_recipe(**recipe)
+    recipe = recipe or plain_recipe()
     names = tuple(f"class {i}" for i in range(classes))
     labels = LabelMap(origin="none")
     if classes:
         labels = LabelMap(origin="names", classes=names, models={s.id: {n: n for n in names} for s in specs})
     return BridgeConfig(
         models=tuple(BridgeEnd(spec=spec, fingerprint=spec.fingerprint) for spec in specs),
-        architecture=Architecture(
-            sizes=tuple(spec.latent.channels for spec in specs),
-            classes=classes,
-            layers=recipe.layers,
-            width=recipe.width,
-            shared_dim=recipe.shared_dim,
-            classifier=recipe.classifier,
-        ),
+        architecture=make_architecture(recipe, tuple(spec.latent.channels for spec in specs), classes),
         recipe=recipe,
         labels=labels,
         trained=Provenance(

@@ -10,6 +10,7 @@ from ltzoo.spec import DataSpec, LatentSpec, ModelSpec
 
 LABELS = ("zero", "one", "two")
 IMAGE = DataSpec(modality="image", shape=(1, 8, 8), fit="contain")
+VARYING = DataSpec(modality="image", shape=(3, None, None), fit="contain")
 
 
 def model_spec(

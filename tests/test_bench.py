@@ -96,7 +96,7 @@ def test_what_a_way_has_by_construction_does_not_count_for_it():
     assert "transfer_accuracy_share" not in flat.places
     # Nor is it a victory of the other one, which has nobody to be compared with.
     assert "transfer_accuracy_share" not in good.places
-    assert "has by construction, so not counted: transfer accuracy share (1.2)" in flat.why
+    assert "Has by construction, so not counted: transfer accuracy share (1.2)" in flat.why
 
 
 def test_accuracy_counts_up_to_that_of_retrieval():

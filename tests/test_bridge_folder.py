@@ -12,7 +12,7 @@ from typing import ClassVar
 
 import pytest
 import torch
-from bridge_samples import make_config, make_spec
+from bridge_samples import build_network, make_config, make_spec, plain_recipe, tiny_recipe
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
@@ -21,8 +21,6 @@ from ltzoo.bridge import Bridge, Metric, load_bridge
 from ltzoo.bridge import bridge as bridge_module
 from ltzoo.bridge.config import BridgeConfig
 from ltzoo.bridge.folder import CARD, CONFIG, FILES, WEIGHTS
-from ltzoo.bridge.network import SharedAutoencoder
-from ltzoo.bridge.randomness import Purpose, generator
 from ltzoo.errors import (
     BridgeError,
     FingerprintError,
@@ -35,16 +33,21 @@ from ltzoo.errors import (
 
 def make_bridge(config: BridgeConfig | None = None, seed: int = 0) -> Bridge:
     config = config or make_config()
-    network = SharedAutoencoder(config.architecture)
-    network.initialize(generator(seed, Purpose.WEIGHTS))
+    network = build_network(config, seed)
+    rng = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in network.parameters():  # what starts at zero or at one would hide mistakes
+            parameter.add_(0.1 * torch.randn(parameter.shape, generator=rng))
     for end, size in enumerate(config.architecture.sizes):
         network.set_normalization(end, torch.linspace(-1, 1, size), torch.linspace(0.5, 2, size))
     return Bridge(config, network)
 
 
-@pytest.fixture
-def bridge() -> Bridge:
-    return make_bridge()
+@pytest.fixture(params=["plain", "based"])
+def bridge(request) -> Bridge:
+    """One bridge of each kind of network."""
+    recipe = {"plain": plain_recipe, "based": tiny_recipe}[request.param]()
+    return make_bridge(make_config(recipe=recipe))
 
 
 @pytest.fixture
@@ -63,7 +66,7 @@ def latents(items: int = 5, size: int = 4) -> torch.Tensor:
 def test_translate_goes_through_the_posterior_mean(bridge):
     z = latents()
     shared = bridge.shared(z, source="toy/a")
-    assert shared.shape == (5, 3)
+    assert shared.shape == (5, bridge.config.architecture.shared_dim)
     there = bridge.translate(z, source="toy/a", target="toy/b")
     assert torch.equal(there, bridge.decode_shared(shared, target="toy/b"))
     assert not torch.equal(there, bridge.translate(z, source="toy/a", target="toy/a"))
@@ -72,7 +75,7 @@ def test_translate_goes_through_the_posterior_mean(bridge):
 
 def test_translate_undoes_the_normalization():
     """With a network that passes on its input, a translation keeps the normalised value."""
-    bridge = make_bridge(make_config(width=4, layers=1, shared_dim=4))
+    bridge = make_bridge(make_config(recipe=plain_recipe(width=4, layers=1, shared_dim=4)))
     bridge.network.set_normalization(0, torch.full((4,), 10.0), torch.full((4,), 2.0))
     bridge.network.set_normalization(1, torch.full((4,), -1.0), torch.full((4,), 0.5))
     with torch.no_grad():
@@ -80,6 +83,7 @@ def test_translate_undoes_the_normalization():
             head.deep.weight.zero_()
             head.deep.bias[4:] = -100  # the gate is shut: only the linear path is left
             head.skip.weight.copy_(torch.eye(4, 6))
+            head.skip.bias.zero_()
     z = torch.tensor([[12.0, 8.0, 10.0, 14.0]])
     assert torch.allclose(
         bridge.translate(z, source="toy/a", target="toy/b"), torch.tensor([[-0.5, -1.5, -1.0, 0.0]])
@@ -201,7 +205,7 @@ def test_what_half_precision_cannot_hold_is_refused(bridge, tmp_path, value):
 
 
 def test_weights_that_are_not_finite_are_not_saved(bridge, tmp_path):
-    bridge.network.encoder_mean.skip.weight[0, 0] = math.nan
+    next(bridge.network.parameters())[0, 0] = math.nan
     with pytest.raises(BridgeError, match="not finite"):
         bridge.save_pretrained(tmp_path / "bridge")
     assert list(tmp_path.iterdir()) == []
@@ -303,7 +307,7 @@ def edit(folder: Path, change) -> None:
         (lambda c: c["architecture"].update(width=8192), BridgeError, "has shape"),
         (lambda c: c["architecture"].update(layers=64), BridgeError, "has no tensor"),
         (lambda c: c["architecture"].update(layers=1), BridgeError, "unknown tensor"),
-        (lambda c: c["architecture"].update(classifier="gated"), BridgeError, "has no tensor"),
+        (lambda c: c["architecture"].update(classifier="gated"), (BridgeError, SpecError), "has no"),
         (lambda c: c["labels"]["models"].pop("toy/a"), SpecError, "label map"),
     ],
 )
@@ -430,7 +434,7 @@ def test_the_card_says_what_is_known(bridge, tmp_path):
         "| class 1 | class 1 | class 1 |",
         "Labels were joined by equal names",
         'source="toy/a", target="toy/b"',
-        "| recipe | default |",
+        f"| recipe | {bridge.config.recipe.name} |",
     ):
         assert text in card
 

@@ -43,8 +43,8 @@ def test_network_is_the_papers_formula():
     weights = {name: tensor.double().numpy() for name, tensor in network.state_dict().items()}
     rng = np.random.default_rng(0)
     x, z = rng.normal(size=(5, 4)), rng.normal(size=(5, 3))
-    ends = np.array([0, 1, 1, 0, 1])
-    one_hot = np.eye(2)[ends]
+    end = 1
+    one_hot = np.eye(2)[[end] * 5]
 
     u = np.concatenate([x, one_hot], axis=1)
     h = numpy_trunk(weights, "encoder", u, 2)
@@ -55,12 +55,12 @@ def test_network_is_the_papers_formula():
     logits = numpy_mixing(weights, "classifier.mixing", z, z)
 
     with torch.no_grad():
-        x32, z32, ends = torch.from_numpy(x).float(), torch.from_numpy(z).float(), torch.from_numpy(ends)
-        found_mean, found_std = network.encode(x32, ends)
+        x32, z32 = torch.from_numpy(x).float(), torch.from_numpy(z).float()
+        found_mean, found_std = network.encode(x32, end)
         np.testing.assert_allclose(found_mean.numpy(), mean, rtol=1e-4, atol=1e-5)
         np.testing.assert_allclose(found_std.numpy(), std, rtol=1e-4, atol=1e-5)
-        np.testing.assert_allclose(network.decode(z32, ends).numpy(), output, rtol=1e-4, atol=1e-5)
-        np.testing.assert_allclose(network.classifier(z32).numpy(), logits, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(network.decode(z32, end).numpy(), output, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(network.class_logits(z32).numpy(), logits, rtol=1e-4, atol=1e-5)
 
 
 def test_equal_sizes_have_no_layers_of_their_own():

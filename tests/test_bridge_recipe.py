@@ -38,7 +38,7 @@ def test_a_file_is_a_recipe(tmp_path):
     ("name", "overrides", "message", "hint"),
     [
         ("defualt", {}, "no recipe 'defualt'", "did you mean 'default'?"),
-        ("xyz", {}, "no recipe 'xyz'", "recipes: default"),
+        ("xyz", {}, "no recipe 'xyz'", "recipes: class-axes, class-gaussian, default"),
         ("default", {"widht": 3}, "no field 'widht'", "did you mean 'width'?"),
         ("default", {"width": 10**9}, "width", None),
         ("default", {"width": "wide"}, "width", None),
@@ -59,3 +59,9 @@ def test_a_file_that_holds_no_recipe_is_refused(tmp_path, text):
     path.write_text(text, "utf-8")
     with pytest.raises(UsageError, match=r"bad\.toml"):
         get_recipe(path)
+
+
+def test_without_a_base_there_is_something_to_train():
+    for overrides in ({"steps": 0}, {"shared_dim": 0}):
+        with pytest.raises(UsageError, match="without a base"):
+            get_recipe("tian-engel-2019", **overrides)

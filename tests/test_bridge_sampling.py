@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from bridge_samples import make_config, make_latents, make_spec, tiny_recipe
+from bridge_samples import make_config, make_latents, make_spec, plain_recipe
 
 from ltzoo.bridge.config import LabelMap
 from ltzoo.bridge.network import SharedAutoencoder
@@ -39,7 +39,7 @@ def sampler(label_map=MAP, seed=1, **recipe) -> Sampler:
         TrainingSet(unbalanced(B, (5, 9, 60)), label_map, "cpu"),
     ]
     network = SharedAutoencoder(make_config().architecture)
-    return Sampler(sets, network, tiny_recipe(**recipe), seed)
+    return Sampler(sets, network, plain_recipe(**recipe), seed)
 
 
 def test_row_i_has_the_same_class_for_every_model():
@@ -93,11 +93,11 @@ def test_posterior_noise_has_the_posteriors_spread():
     latents = make_latents(A, items=60)
     data = TrainingSet(latents, NONE, "cpu")
     network = SharedAutoencoder(make_config().architecture)
-    one = Sampler([data], network, tiny_recipe(posterior_noise=True, batch=500), 0)
+    one = Sampler([data], network, plain_recipe(posterior_noise=True, batch=500), 0)
     batch = one.batch_at(0, generator(0, Purpose.STEP, 0))
     noise = batch.inputs[0] - data.mean[torch.from_numpy(one.rows(0, 0))]
     assert noise.std().item() == pytest.approx(0.1, rel=0.1)
-    still = Sampler([data], network, tiny_recipe(posterior_noise=False, batch=500), 0)
+    still = Sampler([data], network, plain_recipe(posterior_noise=False, batch=500), 0)
     assert torch.equal(
         still.batch_at(0, generator(0, Purpose.STEP, 0)).inputs[0],
         data.mean[torch.from_numpy(one.rows(0, 0))],

@@ -131,7 +131,7 @@ def test_a_dry_run_writes_nothing(ltzoo, workspace, tmp_path):
 
 
 def test_the_trained_bridge_translates_one_file(ltzoo, workspace, tmp_path):
-    picture(99, light=True).save("in.png")
+    picture(7, light=True).save("in.png")
     code, out, err = ltzoo(*translate(workspace, "in.png", "-o", "out.png"))
     assert (code, out, err) == (0, "out.png\n", "")
     with Image.open("out.png") as image:
@@ -148,6 +148,21 @@ def test_sampling_follows_its_seed(ltzoo, workspace, tmp_path):
     a, b, c = ((tmp_path / f"{name}.png").read_bytes() for name in "abc")
     assert a == b
     assert a != c
+
+
+def test_inputs_unlike_the_training_data_are_told(ltzoo, workspace, tmp_path):
+    """A chequered picture is neither dark nor light: the warning names it, JSON says how far it lies."""
+    usual, odd = workspace / "images" / "dark" / "01.png", tmp_path / "odd.png"
+    Image.fromarray((np.indices((8, 8)).sum(axis=0) % 2 * 255).astype(np.uint8)).save(odd)
+    options = ("--from", "toy/a", "--to", "toy/b", "--bridge", f"local:{workspace}/bridge")
+    code, out, err = ltzoo("translate", str(usual), str(odd), *options, "-o", str(tmp_path / "out"), "--json")
+    assert code == 0
+    novelty = json.loads(out)["novelty"]
+    assert novelty[0] < 0.99 < novelty[1] <= 1
+    warnings = [line for line in err.splitlines() if "warning" in line]
+    assert len(warnings) == 1
+    assert str(odd) in warnings[0]
+    assert str(usual) not in warnings[0]
 
 
 def test_several_files_go_to_a_folder_and_a_sheet(ltzoo, workspace, tmp_path):

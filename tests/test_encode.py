@@ -109,7 +109,7 @@ def test_an_interrupted_run_goes_on_where_it_was(tmp_path, error):
     with pytest.raises(type(error)):
         encode_to_file(Interrupted(spec, 3, error), items, path, batch_size=8)
     assert path.read_bytes() == b"what was there before"
-    assert json.loads(Path(f"{path}.partial.json").read_text())["done"] == 24
+    assert json.loads(Path(f"{path}.partial.json").read_text())["done"] == [[0, 24]]
     said = []
     model = FakeModel(spec)
     encode_to_file(model, items, path, batch_size=8, say=said.append)
@@ -284,10 +284,10 @@ def test_checkpoints_are_written_while_it_runs(tmp_path, monkeypatch):
 
     def progress(done: int, total: int) -> None:
         record = Path(f"{path}.partial.json")
-        seen.append((done, json.loads(record.read_text())["done"] if record.exists() else 0))
+        seen.append((done, json.loads(record.read_text())["done"] if record.exists() else []))
 
     encode_to_file(FakeModel(), MemoryItems(torch.rand(20, 1, 8, 8)), path, batch_size=8, progress=progress)
-    assert seen == [(0, 0), (8, 8), (16, 16), (20, 20)]
+    assert seen == [(0, []), (8, [[0, 8]]), (16, [[0, 16]]), (20, [[0, 20]])]
 
 
 @pytest.mark.slow

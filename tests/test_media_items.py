@@ -105,8 +105,9 @@ def test_files_of_varying_size_come_in_batches_of_one_size(tmp_path):
         Image.new("L", (size, size)).save(tmp_path / f"{index}.png")
     items = open_items([tmp_path], data)
     batches = [tuple(batch.data.shape) for batch in items.batches(0, 2)]
-    assert batches == [(2, 1, 8, 8), (1, 1, 8, 8), (2, 1, 5, 5), (2, 1, 8, 8)]
+    assert batches == [(2, 1, 8, 8), (1, 1, 8, 8), (1, 1, 5, 5), (1, 1, 5, 5), (1, 1, 8, 8), (1, 1, 8, 8)]
     assert [tuple(batch.data.shape) for batch in items.batches(3, 2)] == batches[2:]
+    assert list(items.starts(2)) == [0, 2, 4, 6]
 
 
 def test_conversions_are_said(tmp_path):
@@ -359,3 +360,25 @@ def test_items_in_memory():
     assert items.digest == MemoryItems(torch.arange(5.0)[:, None], labels=torch.arange(5)).digest
     with pytest.raises(MediaError, match="5 items, but labels of shape"):
         MemoryItems(torch.arange(5.0)[:, None], labels=torch.arange(4))
+
+
+def test_the_starts_of_batches_are_known_without_reading(tmp_path):
+    x = pixels(11, 8, 8)
+    np.savez(tmp_path / "parts.npz", x_train=x[:6], x_test=x[6:])
+    np.save(tmp_path / "rows.npy", x)
+    (tmp_path / "lines.txt").write_text("line\n" * 11)
+    for index in range(11):
+        Image.fromarray(x[index]).save(tmp_path / f"{index:02d}.png")
+    sources = {
+        "parts": (open_items([tmp_path / "parts.npz"], GREY), [0, 4, 6, 10]),
+        "rows": (open_items([tmp_path / "rows.npy"], GREY), [0, 4, 8]),
+        "lines": (open_items([tmp_path / "lines.txt"], TEXT), [0, 4, 8]),
+        "files": (open_items([tmp_path], GREY), [0, 4, 8]),
+        "memory": (MemoryItems(torch.arange(11.0)[:, None]), [0, 4, 8]),
+    }
+    for name, (items, starts) in sources.items():
+        assert list(items.starts(4)) == starts, name
+        lengths = [len(batch.data) for batch in items.batches(0, 4)]
+        assert [sum(lengths[:index]) for index in range(len(lengths))] == starts, name
+        for index, start in enumerate(starts):
+            assert [len(batch.data) for batch in items.batches(start, 4)] == lengths[index:], name

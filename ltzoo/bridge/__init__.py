@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ltzoo.bridge.bridge import Bridge
+    from ltzoo.bridge.chain import BridgeChain, load_chain
     from ltzoo.bridge.config import BridgeConfig, LabelMap, Metric
     from ltzoo.bridge.loading import load_bridge
     from ltzoo.bridge.recipe import Recipe, get_recipe, list_recipes
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Bridge",
+    "BridgeChain",
     "BridgeConfig",
     "LabelMap",
     "Metric",
@@ -28,6 +30,7 @@ __all__ = [
     "get_recipe",
     "list_recipes",
     "load_bridge",
+    "load_chain",
     "train_bridge",
     "training_part",
     "validation_part",
@@ -35,6 +38,7 @@ __all__ = [
 
 _MODULES = {
     "Bridge": "bridge",
+    "BridgeChain": "chain",
     "BridgeConfig": "config",
     "LabelMap": "config",
     "Metric": "config",
@@ -43,6 +47,7 @@ _MODULES = {
     "get_recipe": "recipe",
     "list_recipes": "recipe",
     "load_bridge": "loading",
+    "load_chain": "chain",
     "train_bridge": "trainer",
     "training_part": "sampling",
     "validation_part": "sampling",

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ltzoo.bridge.config import BridgeConfig
 from ltzoo.bridge.folder import read_folder, write_folder
-from ltzoo.bridge.network import SharedAutoencoder
+from ltzoo.bridge.network import BridgeNetwork
 from ltzoo.bridge.randomness import Purpose, check_seed, generator, normal
 from ltzoo.errors import BridgeError, FingerprintError, LatentsError
 from ltzoo.hub import bridge_folder
@@ -36,7 +36,7 @@ class Bridge:
         network: As given.
     """
 
-    def __init__(self, config: BridgeConfig, network: SharedAutoencoder) -> None:
+    def __init__(self, config: BridgeConfig, network: BridgeNetwork) -> None:
         self.config = config
         self.network = network.requires_grad_(False).eval()
 
@@ -173,23 +173,39 @@ class Bridge:
             BridgeError: The bridge does not join the model, or was trained without classes.
             LatentsError: ``z`` has the wrong shape or is not finite.
         """
-        if self.network.classifier is None:
+        if not self.config.architecture.classes:
             raise BridgeError("the bridge was trained without labels and cannot classify")
         with torch.no_grad():
-            logits: Tensor = self.network.classifier(self.shared(z, source=source).to(self.device))
+            logits = self.network.class_logits(self.shared(z, source=source).to(self.device))
         return logits.to(z.device)
 
+    def novelty(self, z: Tensor, *, source: str) -> Tensor:
+        """How far latents lie from those of ``source`` that the bridge was trained on.
+
+        Args:
+            z: float ``(n, *source latent shape)``.
+            source: Id of the model that ``z`` belongs to.
+
+        Returns:
+            float32 ``(n,)``: the share of held-out latents that lie nearer, 0..1. Past
+            `ltzoo.bridge.novelty.UNUSUAL` a translation may mean nothing.
+
+        Raises:
+            BridgeError: The bridge does not join the model.
+            LatentsError: ``z`` has the wrong shape or is not finite.
+        """
+        end = self.index(source)
+        latents = self._checked(z, self.config.models[end].spec.latent.shape, source)
+        return self._chunked(
+            lambda part: self.network.novelty[end](self.network.normalize(part, end)), latents
+        )
+
     def _encode(self, z: Tensor, end: int, rng: np.random.Generator | None) -> Tensor:
-        x = self.network.inputs[end](self.network.normalize(z, end))
-        mean, std = self.network.encode(x, self._ends(len(z), end))
+        mean, std = self.network.encode(self.network.normalize(z, end), end)
         return mean if rng is None else mean + std * normal(rng, *mean.shape).to(mean.device)
 
     def _decode(self, shared: Tensor, end: int) -> Tensor:
-        y = self.network.outputs[end](self.network.decode(shared, self._ends(len(shared), end)))
-        return self.network.denormalize(y, end)
-
-    def _ends(self, rows: int, end: int) -> Tensor:
-        return torch.full((rows,), end, device=self.device)
+        return self.network.denormalize(self.network.decode(shared, end), end)
 
     def _chunked(self, step: Callable[[Tensor], Tensor], z: Tensor) -> Tensor:
         with torch.no_grad():

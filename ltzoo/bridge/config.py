@@ -61,23 +61,44 @@ class Architecture(Record):
     Attributes:
         sizes: Length of each model's latent vector, in the order of the models.
         classes: Number of classes that the classifier on z' tells apart; 0 for no classifier.
-        layers: ReLU layers in each trunk.
+        layers: ReLU layers in each trunk; 0 only on a base that nothing was learned on top of.
         width: Units of each of those layers.
         shared_dim: Dimensions of z'.
-        classifier: Form of the classifier on z'.
+        classifier: Form of the classifier on z'; None on a base, where z' holds the classes themselves.
+        base: The network corrects closed-form maps (`ltzoo.bridge.based`) instead of learning all.
+        members: On a base, networks that infer the classes, per model.
+        temperature: Of the inferred classes.
     """
 
     sizes: Annotated[tuple[Annotated[int, Meta(ge=1, le=2**16)], ...], Meta(min_length=2, max_length=64)]
     classes: Annotated[int, Meta(ge=0, le=10_000)]
-    layers: Annotated[int, Meta(ge=1, le=64)]
+    layers: Annotated[int, Meta(ge=0, le=64)]
     width: Annotated[int, Meta(ge=1, le=8192)]
-    shared_dim: Annotated[int, Meta(ge=1, le=8192)]
-    classifier: Literal["linear", "gated"]
+    shared_dim: Annotated[int, Meta(ge=1, le=16384)]
+    classifier: Literal["linear", "gated"] | None = None
+    base: bool = False
+    members: Annotated[int, Meta(ge=1, le=16)] = 1
+    temperature: Annotated[float, Meta(gt=0, le=100)] = 1.0
+
+    def __post_init__(self) -> None:
+        if self.base == (self.classifier is not None):
+            raise SpecError("bridge: the architecture has a classifier on z' exactly where it has no base")
+        if not self.base and not self.layers:
+            raise SpecError("bridge: the architecture has no layers")
+        if self.base and self.shared_dim <= self.classes:
+            raise SpecError(
+                f"bridge: {self.shared_dim} dimensions of z' cannot hold {self.classes} classes and a code"
+            )
 
     @property
     def common(self) -> int:
         """Length of the vectors between a model's own layers and the shared network: the largest size."""
         return max(self.sizes)
+
+    @property
+    def code_dim(self) -> int:
+        """Dimensions of z' without those that hold the classes."""
+        return self.shared_dim - self.classes if self.base else self.shared_dim
 
 
 @dataclass(frozen=True, kw_only=True)

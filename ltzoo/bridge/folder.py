@@ -13,7 +13,8 @@ from safetensors.torch import save_file
 
 from ltzoo.bridge.card import card_text
 from ltzoo.bridge.config import BridgeConfig, read_config
-from ltzoo.bridge.network import SharedAutoencoder
+from ltzoo.bridge.network import BridgeNetwork
+from ltzoo.bridge.networks import make_network
 from ltzoo.errors import BridgeError, UnknownBridgeError
 
 __all__ = ["CARD", "CONFIG", "FILES", "WEIGHTS", "read_folder", "write_folder"]
@@ -27,7 +28,7 @@ MAX_CONFIG_BYTES = 16 * 2**20
 DTYPES = {"F32": torch.float32, "F16": torch.float16}
 
 
-def read_folder(folder: Path, device: str | torch.device) -> tuple[BridgeConfig, SharedAutoencoder]:
+def read_folder(folder: Path, device: str | torch.device) -> tuple[BridgeConfig, BridgeNetwork]:
     """Reads and checks a bridge's folder.
 
     Nothing is allocated before the names, shapes and types in the weight file's header are found to be
@@ -48,7 +49,7 @@ def read_folder(folder: Path, device: str | torch.device) -> tuple[BridgeConfig,
     path = folder / WEIGHTS
     # A network on the meta device has names and shapes, and no memory.
     with torch.device("meta"):
-        network = SharedAutoencoder(config.architecture)
+        network = make_network(config.architecture)
     expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
     try:
         with safe_open(path, framework="pt") as file:
@@ -68,7 +69,7 @@ def read_folder(folder: Path, device: str | torch.device) -> tuple[BridgeConfig,
     return config, network.to(device)
 
 
-def write_folder(folder: Path, config: BridgeConfig, network: SharedAutoencoder, dtype: torch.dtype) -> None:
+def write_folder(folder: Path, config: BridgeConfig, network: BridgeNetwork, dtype: torch.dtype) -> None:
     """Writes a bridge's folder, which appears whole or not at all.
 
     Args:

@@ -1,4 +1,4 @@
-"""The shared variational autoencoder: one network for all models of a bridge.
+"""The shared variational autoencoder of the paper: one network for all models of a bridge.
 
 Tian & Engel 2019, section 3; ``method.md`` 1.4. A one-hot of the model is concatenated to the input of
 the encoder and of the decoder; the heads are gated mixing layers. Where the models' latents differ in
@@ -9,6 +9,7 @@ are identities and the network is exactly the paper's.
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from itertools import pairwise
 
 import numpy as np
@@ -17,8 +18,72 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ltzoo.bridge.config import Architecture
+from ltzoo.bridge.novelty import Novelty
 
-__all__ = ["GatedMixing", "SharedAutoencoder"]
+__all__ = ["BridgeNetwork", "GatedMixing", "SharedAutoencoder", "initialize_linear", "trunk", "with_model"]
+
+
+class BridgeNetwork(nn.Module, ABC):
+    """What a bridge asks of its network: latents of a model into z' and out of it.
+
+    Args:
+        architecture: The sizes.
+
+    Attributes:
+        architecture: As given.
+        novelty: Of each model's normalised latents.
+    """
+
+    def __init__(self, architecture: Architecture) -> None:
+        super().__init__()
+        self.architecture = architecture
+        for index, size in enumerate(architecture.sizes):
+            self.register_buffer(f"mean_{index}", torch.zeros(size))
+            self.register_buffer(f"scale_{index}", torch.ones(size))
+        classes = max(architecture.classes, 1)
+        self.novelty = nn.ModuleList(Novelty(classes, size) for size in architecture.sizes)
+
+    @abstractmethod
+    def initialize(self, rng: np.random.Generator) -> None:
+        """Draws the weights that training starts from."""
+
+    @abstractmethod
+    def encode(self, x: Tensor, end: int, *, known: bool = False) -> tuple[Tensor, Tensor]:
+        """The posterior of z'.
+
+        Args:
+            x: ``(n, size)``, normalised latents of model ``end``.
+            end: Index of the model.
+            known: The rows' classes need not be inferred, since they come in turn, ``0, 1, ... 0, 1, ...``.
+
+        Returns:
+            Mean and standard deviation, each ``(n, shared_dim)``.
+        """
+
+    @abstractmethod
+    def decode(self, shared: Tensor, end: int, *, known: bool = False) -> Tensor:
+        """Normalised latents ``(n, size)`` of model ``end`` for z' ``(n, shared_dim)``; see `encode`."""
+
+    @abstractmethod
+    def class_logits(self, shared: Tensor) -> Tensor:
+        """Logits ``(n, classes)`` for z' ``(n, shared_dim)``; only if the architecture has classes."""
+
+    def set_normalization(self, end: int, mean: Tensor, scale: Tensor) -> None:
+        """Sets what `normalize` subtracts and divides by, each ``(size,)``."""
+        self.get_buffer(f"mean_{end}").copy_(mean)
+        self.get_buffer(f"scale_{end}").copy_(scale)
+
+    def normalize(self, z: Tensor, end: int) -> Tensor:
+        """Latents of a model, ``(n, size)``, in the units of the network."""
+        return (z - self.get_buffer(f"mean_{end}")) / self.get_buffer(f"scale_{end}")
+
+    def normalize_std(self, std: Tensor, end: int) -> Tensor:
+        """Standard deviations of latents of a model in the units of the network."""
+        return std / self.get_buffer(f"scale_{end}")
+
+    def denormalize(self, z: Tensor, end: int) -> Tensor:
+        """The inverse of `normalize`."""
+        return z * self.get_buffer(f"scale_{end}") + self.get_buffer(f"mean_{end}")
 
 
 class GatedMixing(nn.Module):
@@ -56,98 +121,97 @@ class GatedClassifier(nn.Module):
         return logits
 
 
-class SharedAutoencoder(nn.Module):
+class SharedAutoencoder(BridgeNetwork):
     """The bridge's network. Its inputs and outputs are normalised latents.
 
-    Parameters are not initialised; see `initialize`. Vectors of several models go through the trunks
-    together: ``ends`` says, row by row, which model a row belongs to.
+    Parameters are not initialised; see `initialize`.
 
     Args:
         architecture: The sizes.
     """
 
     def __init__(self, architecture: Architecture) -> None:
-        super().__init__()
-        self.architecture = architecture
+        super().__init__(architecture)
         sizes, common, models = architecture.sizes, architecture.common, len(architecture.sizes)
         layers, width, shared = architecture.layers, architecture.width, architecture.shared_dim
         same = len(set(sizes)) == 1
         self.inputs = nn.ModuleList([nn.Identity() if same else nn.Linear(size, common) for size in sizes])
         self.outputs = nn.ModuleList([nn.Identity() if same else nn.Linear(common, size) for size in sizes])
-        self.encoder = _trunk(common + models, layers, width)
+        self.encoder = nn.Sequential(*trunk(common + models, layers, width))
         self.encoder_mean = GatedMixing(width, common + models, shared)
         self.encoder_std = GatedMixing(width, common + models, shared)
-        self.decoder = _trunk(shared + models, layers, width)
+        self.decoder = nn.Sequential(*trunk(shared + models, layers, width))
         self.decoder_mean = GatedMixing(width, shared + models, common)
         self.classifier: nn.Module | None = None
         if architecture.classes:
             linear = architecture.classifier == "linear"
             make = nn.Linear if linear else GatedClassifier
             self.classifier = make(shared, architecture.classes)
-        for index, size in enumerate(sizes):
-            self.register_buffer(f"mean_{index}", torch.zeros(size))
-            self.register_buffer(f"scale_{index}", torch.ones(size))
 
     def initialize(self, rng: np.random.Generator) -> None:
-        """Draws weights from N(0, 1 / fan-in) truncated at two standard deviations; biases are zero.
+        """Draws weights from N(0, 1 / fan-in) truncated at two standard deviations; biases are zero."""
+        initialize_linear(self, rng)
 
-        The normalisation is reset to none.
-        """
-        with torch.no_grad():
-            for end in range(len(self.architecture.sizes)):
-                self.get_buffer(f"mean_{end}").zero_()
-                self.get_buffer(f"scale_{end}").fill_(1)
-            for parameter in self.parameters():
-                if parameter.ndim == 1:
-                    parameter.zero_()
-                    continue
-                values = rng.standard_normal(parameter.shape, dtype=np.float32)
-                outside = np.abs(values) > 2
-                while outside.any():
-                    values[outside] = rng.standard_normal(int(outside.sum()), dtype=np.float32)
-                    outside = np.abs(values) > 2
-                parameter.copy_(torch.from_numpy(values) / math.sqrt(parameter.shape[1]))
-
-    def set_normalization(self, end: int, mean: Tensor, scale: Tensor) -> None:
-        """Sets what `normalize` subtracts and divides by, each ``(size,)``."""
-        self.get_buffer(f"mean_{end}").copy_(mean)
-        self.get_buffer(f"scale_{end}").copy_(scale)
-
-    def normalize(self, z: Tensor, end: int) -> Tensor:
-        """Latents of a model, ``(n, size)``, in the units of the network."""
-        return (z - self.get_buffer(f"mean_{end}")) / self.get_buffer(f"scale_{end}")
-
-    def denormalize(self, z: Tensor, end: int) -> Tensor:
-        """The inverse of `normalize`."""
-        return z * self.get_buffer(f"scale_{end}") + self.get_buffer(f"mean_{end}")
-
-    def encode(self, x: Tensor, ends: Tensor) -> tuple[Tensor, Tensor]:
+    def encode(self, x: Tensor, end: int, *, known: bool = False) -> tuple[Tensor, Tensor]:
         """The posterior of z'.
 
         Args:
-            x: ``(n, common)``, after the models' input layers.
-            ends: int64 ``(n,)``, index of each row's model.
+            x: ``(n, size)``, normalised latents of model ``end``.
+            end: Index of the model.
+            known: Of no effect: this network does not ask for classes.
 
         Returns:
             Mean and standard deviation, each ``(n, shared_dim)``.
         """
-        u = self._with_model(x, ends)
+        del known
+        u = self._with_model(self.inputs[end](x), end)
         h = self.encoder(u)
         return self.encoder_mean(h, u), F.softplus(self.encoder_std(h, u))
 
-    def decode(self, z: Tensor, ends: Tensor) -> Tensor:
-        """Vectors ``(n, common)``, before the models' output layers, of z' ``(n, shared_dim)``."""
-        u = self._with_model(z, ends)
-        x: Tensor = self.decoder_mean(self.decoder(u), u)
+    def decode(self, shared: Tensor, end: int, *, known: bool = False) -> Tensor:
+        """Normalised latents ``(n, size)`` of model ``end`` for z' ``(n, shared_dim)``; see `encode`."""
+        del known
+        u = self._with_model(shared, end)
+        x: Tensor = self.outputs[end](self.decoder_mean(self.decoder(u), u))
         return x
 
-    def _with_model(self, x: Tensor, ends: Tensor) -> Tensor:
-        one_hot = F.one_hot(ends, len(self.architecture.sizes)).to(x.dtype)
-        return torch.cat([x, one_hot], dim=1)
+    def class_logits(self, shared: Tensor) -> Tensor:
+        """Logits ``(n, classes)`` of the classifier on z' ``(n, shared_dim)``, which must have classes."""
+        assert self.classifier is not None
+        logits: Tensor = self.classifier(shared)
+        return logits
+
+    def _with_model(self, x: Tensor, end: int) -> Tensor:
+        return with_model(x, end, len(self.architecture.sizes))
 
 
-def _trunk(size: int, layers: int, width: int) -> nn.Sequential:
+def with_model(x: Tensor, end: int, models: int) -> Tensor:
+    """``x`` ``(n, dims)`` with the one-hot of a model behind it."""
+    one_hot = x.new_zeros(len(x), models)
+    one_hot[:, end] = 1
+    return torch.cat([x, one_hot], dim=1)
+
+
+def trunk(size: int, layers: int, width: int) -> list[nn.Module]:
+    """Linear layers, each with a ReLU behind it."""
     parts: list[nn.Module] = []
     for into, out in pairwise([size, *[width] * layers]):
         parts += [nn.Linear(into, out), nn.ReLU()]
-    return nn.Sequential(*parts)
+    return parts
+
+
+def initialize_linear(network: nn.Module, rng: np.random.Generator) -> None:
+    """Draws the weights of all linear layers from N(0, 1 / fan-in) truncated at two standard deviations.
+
+    Biases are set to zero.
+    """
+    with torch.no_grad():
+        for layer in network.modules():
+            if isinstance(layer, nn.Linear):
+                layer.bias.zero_()
+                values = rng.standard_normal(layer.weight.shape, dtype=np.float32)
+                outside = np.abs(values) > 2
+                while outside.any():
+                    values[outside] = rng.standard_normal(int(outside.sum()), dtype=np.float32)
+                    outside = np.abs(values) > 2
+                layer.weight.copy_(torch.from_numpy(values) / math.sqrt(layer.weight.shape[1]))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import combinations, permutations
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -12,18 +12,23 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ltzoo.bridge.network import SharedAutoencoder
+from ltzoo.bridge.based import BasedAutoencoder, by_class
+from ltzoo.bridge.network import BridgeNetwork
+from ltzoo.bridge.quantiles import QuantileTable
 from ltzoo.bridge.randomness import normal, unit_directions
 from ltzoo.bridge.recipe import Recipe
 
 __all__ = [
     "Batch",
+    "Objective",
     "kl_divergence",
-    "objective_terms",
+    "quantile_gap",
     "reconstruction_error",
     "sliced_wasserstein",
-    "weighted_sum",
 ]
+
+SMOOTHING = 0.05
+"""Of the labels that class inference learns."""
 
 
 @dataclass(frozen=True)
@@ -32,10 +37,12 @@ class Batch:
 
     Attributes:
         inputs: Normalised latents, one tensor ``(rows, size)`` a model, all of the same number of rows.
+        noise: Normalised posterior standard deviations of the same latents; None for a model without.
         classes: int64 ``(rows,)``: the class of row i of every model; None without classes.
     """
 
     inputs: tuple[Tensor, ...]
+    noise: tuple[Tensor | None, ...]
     classes: Tensor | None
 
 
@@ -101,89 +108,139 @@ def _sort(values: Tensor) -> tuple[Tensor, Tensor]:
     return values.gather(-1, order), order
 
 
-def by_class(values: Tensor, classes: int) -> Tensor:
-    """Groups rows that are in class order ``0, 1, ... classes - 1, 0, 1, ...``: ``(classes, n / classes, dims)``."""
-    return values.reshape(-1, classes, values.shape[1]).transpose(0, 1)
+def quantile_gap(points: Tensor, table: Tensor) -> Tensor:
+    """Mean absolute gap between sorted projections and quantiles, both ``(..., count, levels)``."""
+    gap: Tensor = _SortedGap.apply(points, table)  # type: ignore[no-untyped-call]
+    return gap
 
 
-def objective_terms(
-    network: SharedAutoencoder, batch: Batch, recipe: Recipe, rng: np.random.Generator
-) -> dict[str, Tensor]:
-    """The terms of the objective that have a weight, unweighted.
-
-    Each term draws its own sample of z' from the one posterior.
+class Objective:
+    """The terms of the objective that have a weight.
 
     Args:
-        network: The network, whose parameters get the gradients.
-        batch: What the step is trained on. For class-wise terms its rows must be in class order.
-        recipe: Which terms.
-        rng: Gives the noise and the directions.
-
-    Returns:
-        Scalars, by the names of the weights in `weighted_sum`.
+        recipe: Which terms, and their weights.
+        tables: Of each model, for the translation term; None where it has no weight.
     """
-    device = batch.inputs[0].device
-    models, rows = len(batch.inputs), len(batch.inputs[0])
-    groups = max(network.architecture.classes, 1)
-    ends = torch.arange(models, device=device).repeat_interleave(rows)
-    x = torch.cat([network.inputs[end](z) for end, z in enumerate(batch.inputs)])
-    mean, std = network.encode(x, ends)
 
-    def sample() -> Tensor:
-        return mean + std * normal(rng, *mean.shape).to(device)
+    def __init__(self, recipe: Recipe, tables: Sequence[QuantileTable] | None = None) -> None:
+        self._recipe = recipe
+        self._tables = tables
 
-    def directions(dims: int) -> Tensor:
-        return unit_directions(rng, dims, recipe.projections).to(device)
+    def terms(
+        self, network: BridgeNetwork, batch: Batch, rng: np.random.Generator, step: int = 0
+    ) -> dict[str, Tensor]:
+        """The terms, unweighted.
 
-    outputs = network.decode(sample(), ends).chunk(models)
-    terms = {
-        "reconstruction": reconstruction_error(
-            [network.outputs[end](y) for end, y in enumerate(outputs)], batch.inputs
-        )
-    }
-    if recipe.kl_weight:
-        terms["kl"] = kl_divergence(mean, std)
-    if recipe.swd_weight:
-        codes = [by_class(z, groups if recipe.swd_by_class else 1) for z in sample().chunk(models)]
-        terms["swd"] = _mean_over(
-            combinations(range(models), 2),
-            lambda a, b: sliced_wasserstein(codes[a], codes[b], directions(recipe.shared_dim)),
-        )
-    if recipe.classifier_weight and network.classifier is not None:
-        assert batch.classes is not None
-        terms["classifier"] = F.cross_entropy(network.classifier(sample()), batch.classes.repeat(models))
-    if recipe.translation_weight:
-        pairs = list(permutations(range(models), 2))
-        samples = sample().chunk(models)
-        targets = torch.tensor([target for _, target in pairs], device=device).repeat_interleave(rows)
-        translated = network.decode(torch.cat([samples[source] for source, _ in pairs]), targets).chunk(
-            len(pairs)
-        )
-        gaps = []
-        for (_, target), y in zip(pairs, translated, strict=True):
-            own = batch.inputs[target]
-            gaps.append(
+        Each term draws its own sample of z' from the one posterior. Translations of a step go from every
+        model to one other, which takes turns, so that a step's cost grows with the models and not with
+        their pairs.
+
+        Args:
+            network: The network, whose parameters get the gradients.
+            batch: What the step is trained on. For class-wise terms its rows must be in class order.
+            rng: Gives the noise and the directions.
+            step: Says whose turn it is.
+
+        Returns:
+            Scalars, by the names of the weights in `weigh`.
+        """
+        recipe, models = self._recipe, len(batch.inputs)
+        groups = max(network.architecture.classes, 1)
+        known = recipe.class_wise
+        posteriors = [network.encode(x, end, known=known) for end, x in enumerate(batch.inputs)]
+
+        def samples() -> list[Tensor]:
+            return [mean + std * normal(rng, *mean.shape).to(mean.device) for mean, std in posteriors]
+
+        terms: dict[str, Tensor] = {}
+        if recipe.reconstruction_weight:
+            outputs = [network.decode(z, end, known=known) for end, z in enumerate(samples())]
+            terms["reconstruction"] = reconstruction_error(outputs, batch.inputs)
+        if recipe.kl_weight:
+            code = network.architecture.code_dim
+            terms["kl"] = _mean(kl_divergence(mean[:, :code], std[:, :code]) for mean, std in posteriors)
+        if recipe.swd_weight:
+            codes = [by_class(z, groups if recipe.swd_by_class else 1) for z in samples()]
+            terms["swd"] = _mean(
                 sliced_wasserstein(
-                    by_class(network.outputs[target](y), groups),
-                    by_class(own, groups),
-                    directions(own.shape[1]),
+                    codes[a],
+                    codes[b],
+                    unit_directions(rng, codes[a].shape[2], recipe.projections).to(codes[a].device),
                 )
+                for a, b in combinations(range(models), 2)
             )
-        terms["translation"] = torch.stack(gaps).mean()
-    return terms
+        if recipe.classifier_weight and batch.classes is not None:
+            classes = batch.classes
+            terms["classifier"] = _mean(F.cross_entropy(network.class_logits(z), classes) for z in samples())
+        if recipe.translates:
+            shift = 1 + step % (models - 1)
+            routes = [(end, (end + shift) % models) for end in range(models)]
+            codes = samples()
+            translated = [(a, b, network.decode(codes[a], b, known=known)) for a, b in routes]
+            terms.update(self._translation_terms(network, batch, translated, groups, rng))
+        if recipe.inference_weight and isinstance(network, BasedAutoencoder) and batch.classes is not None:
+            classes = batch.classes
+            terms["inference"] = _mean(
+                F.cross_entropy(
+                    network.inference_logits(_noised(batch, end, rng), end),
+                    classes,
+                    label_smoothing=SMOOTHING,
+                )
+                for end in range(models)
+            )
+        return terms
+
+    def weigh(self, terms: dict[str, Tensor]) -> Tensor:
+        """The loss: the weighted sum of the terms."""
+        return torch.stack(
+            [getattr(self._recipe, f"{name}_weight") * term for name, term in terms.items()]
+        ).sum()
+
+    def _translation_terms(
+        self,
+        network: BridgeNetwork,
+        batch: Batch,
+        translated: Sequence[tuple[int, int, Tensor]],
+        groups: int,
+        rng: np.random.Generator,
+    ) -> dict[str, Tensor]:
+        """Terms of translations ``(source, target, latents of the target)``."""
+        recipe, known = self._recipe, self._recipe.class_wise
+        terms: dict[str, Tensor] = {}
+
+        def back(source: int, target: int, x: Tensor) -> Tensor:
+            mean, _ = network.encode(x, target, known=known)
+            return F.mse_loss(network.decode(mean, source, known=known), batch.inputs[source])
+
+        if recipe.translation_weight:
+            assert self._tables is not None
+            gaps = []
+            for _, target, x in translated:
+                directions, values = self._tables[target].draw(recipe.projections, rng)
+                gaps.append(quantile_gap((by_class(x, groups) @ directions).mT, values))
+            terms["translation"] = _mean(gaps)
+        if recipe.cycle_weight:
+            terms["cycle"] = _mean(back(*each) for each in translated)
+        if recipe.noisy_cycle_weight:
+            noisy = [
+                back(source, target, x + noise * normal(rng, *x.shape).to(x.device))
+                for source, target, x in translated
+                if (noise := batch.noise[target]) is not None
+            ]
+            if noisy:
+                terms["noisy_cycle"] = _mean(noisy)
+        if recipe.recognition_weight and isinstance(network, BasedAutoencoder) and batch.classes is not None:
+            classes = batch.classes
+            terms["recognition"] = _mean(
+                F.cross_entropy(network.inference_logits(x, target), classes) for _, target, x in translated
+            )
+        return terms
 
 
-def weighted_sum(terms: dict[str, Tensor], recipe: Recipe) -> Tensor:
-    """The loss: the terms of `objective_terms` with the recipe's weights; reconstruction has weight 1."""
-    weights = {
-        "reconstruction": 1.0,
-        "kl": recipe.kl_weight,
-        "swd": recipe.swd_weight,
-        "classifier": recipe.classifier_weight,
-        "translation": recipe.translation_weight,
-    }
-    return torch.stack([weights[name] * term for name, term in terms.items()]).sum()
+def _noised(batch: Batch, end: int, rng: np.random.Generator) -> Tensor:
+    x, noise = batch.inputs[end], batch.noise[end]
+    return x if noise is None else x + noise * normal(rng, *x.shape).to(x.device)
 
 
-def _mean_over(pairs: Any, term: Callable[[int, int], Tensor]) -> Tensor:
-    return torch.stack([term(a, b) for a, b in pairs]).mean()
+def _mean(terms: Iterable[Tensor]) -> Tensor:
+    return torch.stack(list(terms)).mean()

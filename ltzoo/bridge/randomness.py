@@ -22,6 +22,9 @@ class Purpose(IntEnum):
     STEP = 2
     TRANSLATION = 3
     HOLD_OUT = 4
+    INFERENCE = 5
+    DIRECTIONS = 6
+    LABELS = 7
 
 
 def generator(seed: int, purpose: Purpose, *position: int) -> np.random.Generator:

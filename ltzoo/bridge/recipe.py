@@ -26,25 +26,44 @@ class Recipe(Record):
 
     A term whose weight is zero is not computed.
 
+    Fields that a file leaves out have the values given here.
+
     Attributes:
         name: What the recipe is called.
-        steps: Optimiser steps.
+        base: The closed-form map that the bridge starts from, or ``none`` (see `ltzoo.bridge.bases`).
+        noise_gain: How much an axis of the base is damped where the posterior's own variance is large
+            against the latents': by ``v / (v + noise_gain * noise)``. 0: not at all.
+        inference_steps: Optimiser steps of each network that infers classes for the base.
+        inference_members: How many such networks a model has; their log-probabilities are averaged.
+        temperature: That the inferred classes' logits are divided by; less is more decided.
+        steps: Optimiser steps. With 0, the bridge is its base.
         batch: Latents of each model a step.
         learning_rate: Adam's, at its highest.
         schedule: ``constant``, or ``one-cycle``: a tenth of the steps up, the rest down to nothing,
             both along a cosine.
-        layers: ReLU layers in each of the two trunks.
+        second_moment_decay: Adam's beta_2.
+        base_rate: Learning rate of the base's own maps and of class inference, as a share of
+            ``learning_rate``; 0: they stay as they are.
+        layers: ReLU layers in each of the two trunks. Without steps there are none.
         width: Units of each of those layers.
-        shared_dim: Dimensions of the shared latent z'.
+        shared_dim: Dimensions of the shared latent z'. On a base, 0 stands for as many as the largest
+            model has; classes have dimensions of their own there.
         normalization: ``standardize``: each dimension of a model's latents to mean 0 and standard
             deviation 1; ``none``: latents as they are.
         posterior_noise: Inputs are drawn from the models' posteriors anew at every step, as far as the
             latent sets have a posterior; otherwise they are posterior means.
+        reconstruction_weight: Of the squared error of each model's own latents after z' and back.
         kl_weight: Of the Kullback-Leibler divergence of z' from N(0, I), summed over dimensions.
         swd_weight: Of the sliced Wasserstein distance between the models' z'.
         swd_by_class: That distance is taken class by class, if there are classes.
         translation_weight: Of the sliced Wasserstein distance between translated latents and the target
             model's own, in normalised units, class by class if there are classes.
+        cycle_weight: Of the squared error after translating there and back.
+        noisy_cycle_weight: Of the same with noise of the target's posterior on what is translated back.
+        recognition_weight: Of the cross-entropy of the target's class inference on translated latents.
+            Only with a base.
+        inference_weight: Of the cross-entropy of class inference on each model's own latents, drawn
+            from their posteriors. Keeps it right while ``recognition_weight`` moves it. Only with a base.
         projections: Random directions a sliced Wasserstein distance, drawn anew at every step.
         classifier: Form of the classifier on z': ``linear``, or ``gated`` as in the authors' code.
         classifier_head: ``trained``, or ``frozen`` at its random start as in the authors' code.
@@ -52,28 +71,53 @@ class Recipe(Record):
     """
 
     name: Annotated[str, Meta(min_length=1, max_length=100)]
-    steps: Annotated[int, Meta(ge=1, le=10**8)]
-    batch: Annotated[int, Meta(ge=2, le=2**20)]
-    learning_rate: Annotated[float, Meta(gt=0, le=10)]
-    schedule: Literal["constant", "one-cycle"]
-    layers: Annotated[int, Meta(ge=1, le=64)]
-    width: Annotated[int, Meta(ge=1, le=8192)]
-    shared_dim: Annotated[int, Meta(ge=1, le=8192)]
-    normalization: Literal["none", "standardize"]
-    posterior_noise: bool
-    kl_weight: Weight
-    swd_weight: Weight
-    swd_by_class: bool
-    translation_weight: Weight
-    projections: Annotated[int, Meta(ge=1, le=2**20)]
-    classifier: Literal["linear", "gated"]
-    classifier_head: Literal["trained", "frozen"]
-    classifier_weight: Weight
+    base: Literal["none", "class-axes", "class-gaussian"] = "none"
+    noise_gain: Annotated[float, Meta(ge=0, le=1e6)] = 0.0
+    inference_steps: Annotated[int, Meta(ge=1, le=10**7)] = 600
+    inference_members: Annotated[int, Meta(ge=1, le=16)] = 1
+    temperature: Annotated[float, Meta(gt=0, le=100)] = 1.0
+    steps: Annotated[int, Meta(ge=0, le=10**8)]
+    batch: Annotated[int, Meta(ge=2, le=2**20)] = 500
+    learning_rate: Annotated[float, Meta(gt=0, le=10)] = 1e-3
+    schedule: Literal["constant", "one-cycle"] = "one-cycle"
+    second_moment_decay: Annotated[float, Meta(ge=0, lt=1)] = 0.999
+    base_rate: Annotated[float, Meta(ge=0, le=1000)] = 0.0
+    layers: Annotated[int, Meta(ge=1, le=64)] = 2
+    width: Annotated[int, Meta(ge=1, le=8192)] = 256
+    shared_dim: Annotated[int, Meta(ge=0, le=8192)] = 0
+    normalization: Literal["none", "standardize"] = "standardize"
+    posterior_noise: bool = False
+    reconstruction_weight: Weight = 1.0
+    kl_weight: Weight = 0.0
+    swd_weight: Weight = 0.0
+    swd_by_class: bool = True
+    translation_weight: Weight = 0.0
+    cycle_weight: Weight = 0.0
+    noisy_cycle_weight: Weight = 0.0
+    recognition_weight: Weight = 0.0
+    inference_weight: Weight = 0.0
+    projections: Annotated[int, Meta(ge=1, le=2**20)] = 64
+    classifier: Literal["linear", "gated"] = "linear"
+    classifier_head: Literal["trained", "frozen"] = "trained"
+    classifier_weight: Weight = 0.0
+
+    def __post_init__(self) -> None:
+        if self.base == "none" and not (self.steps and self.shared_dim):
+            raise SpecError(f"recipe '{self.name}': without a base, steps and shared_dim must be above 0")
+
+    @property
+    def translates(self) -> bool:
+        """Whether a term looks at translated latents."""
+        return bool(
+            self.translation_weight or self.cycle_weight or self.noisy_cycle_weight or self.recognition_weight
+        )
 
     @property
     def class_wise(self) -> bool:
         """Whether a term compares the models' latents class by class."""
-        return self.translation_weight > 0 or (self.swd_weight > 0 and self.swd_by_class)
+        return (
+            self.base != "none" or self.translation_weight > 0 or (self.swd_weight > 0 and self.swd_by_class)
+        )
 
 
 def list_recipes() -> list[str]:

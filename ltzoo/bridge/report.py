@@ -49,8 +49,8 @@ class TrainingReport(Record):
     """How a training run went.
 
     Attributes:
-        steps: Steps done.
-        seconds: Time spent in them, resumed parts included.
+        steps: Steps done; none where the bridge is its base.
+        seconds: Time spent in them and before them, resumed parts included.
         seed: Of the run.
         device: Where it ran.
         threads: Of torch on the CPU.
@@ -60,7 +60,7 @@ class TrainingReport(Record):
         notes: What the user should know about this run.
     """
 
-    steps: Annotated[int, Meta(ge=1)]
+    steps: Annotated[int, Meta(ge=0)]
     seconds: Annotated[float, Meta(ge=0)]
     seed: int
     device: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -11,15 +12,15 @@ from torch import Tensor
 
 from ltzoo.bridge.config import LabelMap, TrainedOn
 from ltzoo.bridge.labels import class_indices
-from ltzoo.bridge.network import SharedAutoencoder
+from ltzoo.bridge.network import BridgeNetwork
 from ltzoo.bridge.objective import Batch
 from ltzoo.bridge.randomness import Purpose, generator, normal
 from ltzoo.bridge.recipe import Recipe
-from ltzoo.errors import FingerprintError, LatentsError, TrainingError
+from ltzoo.errors import FingerprintError, LatentsError, TrainingError, UsageError
 from ltzoo.latents import SPLITS, LatentSet
 from ltzoo.spec import ModelSpec
 
-__all__ = ["Sampler", "TrainingSet", "check_latents", "training_part", "validation_part"]
+__all__ = ["Sampler", "TrainingSet", "check_latents", "keep_labels", "training_part", "validation_part"]
 
 MIN_ITEMS = 16
 VALIDATION_SHARE = 10
@@ -49,6 +50,38 @@ def validation_part(latents: LatentSet) -> LatentSet:
         return latents.part("validation")
     part = _train(latents)
     return part.select(_held_out(len(part)))
+
+
+def keep_labels(latents: LatentSet, per_class: int, seed: int) -> LatentSet:
+    """The same latents, of which only some to train on still have a label.
+
+    Test latents keep theirs: they are for measuring.
+
+    Args:
+        latents: The set.
+        per_class: How many items of each label keep it, at least 1; all, if there are fewer.
+        seed: Of the draw.
+
+    Raises:
+        UsageError: ``per_class`` is below 1, or the latents have no labels.
+    """
+    if per_class < 1:
+        raise UsageError(f"labels per class must be at least 1, not {per_class}")
+    if latents.labels is None:
+        raise UsageError(f"latents of {latents.model} have no labels to keep some of")
+    rows = torch.arange(len(latents))
+    kept = torch.zeros(len(latents), dtype=torch.bool)
+    if latents.split is not None:
+        kept = latents.split.cpu() == SPLITS.index("test")
+        rows = rows[latents.split.cpu() == SPLITS.index("train")]
+    if not _has_part(latents, "validation"):
+        rows = rows[~_held_out(len(rows))]
+    labels = latents.labels.cpu()
+    for label in range(len(latents.label_names)):
+        members = rows[labels[rows] == label].numpy()
+        chosen = generator(seed, Purpose.LABELS, label).permutation(members)[:per_class]
+        kept[torch.from_numpy(chosen)] = True
+    return replace(latents, labels=torch.where(kept, labels, -1))
 
 
 def _train(latents: LatentSet) -> LatentSet:
@@ -108,10 +141,11 @@ class TrainingSet:
         mean: float32 ``(n, size)``: posterior means.
         std: Of the same shape: posterior standard deviations, if the model has any.
         groups: int64 row numbers, one array a class; a single one without classes.
+        rest: int64 row numbers of items without a class, if there are classes.
 
     Args:
         latents: The set; only its `training_part` is used.
-        label_map: The classes. Items without a class are left out if there are classes.
+        label_map: The classes. Items with a label that is in no class are left out.
         device: Where the latents go.
 
     Raises:
@@ -122,7 +156,10 @@ class TrainingSet:
         part = training_part(latents)
         classes = class_indices(label_map, part)
         if classes is not None:
-            part, classes = part.select(classes >= 0), classes[classes >= 0]
+            assert part.labels is not None
+            # An item without a label may be of any class; one of another label is of none.
+            used = (classes >= 0) | (part.labels.cpu() < 0)
+            part, classes = part.select(used), classes[used]
         if len(part) < MIN_ITEMS:
             raise TrainingError(
                 f"{len(part)} latents of {latents.model} to train on are too few; at least {MIN_ITEMS} are needed",
@@ -133,19 +170,32 @@ class TrainingSet:
         self.mean = part.latents.to(device)
         self.std = None if part.std is None else part.std.to(device)
         self.groups = [np.arange(len(part))]
+        self.rest = np.arange(0)
         if classes is not None:
             order = classes.numpy()
             self.groups = [np.flatnonzero(order == index) for index in range(len(label_map.classes))]
+            self.rest = np.flatnonzero(order < 0)
         for group, name in zip(self.groups, label_map.classes, strict=False):
             if not len(group):
                 raise TrainingError(
                     f"no latents of {latents.model} to train on are of class '{name}'",
                     hint="encode data of that class, or leave it out of the label map",
                 )
+        self._labelled = self.groups
         self._digest = _digest(part, classes)
 
     def __len__(self) -> int:
         return len(self.mean)
+
+    def guess(self, classes: Sequence[np.ndarray]) -> None:
+        """Adds unlabelled rows to the groups, in place of those added before.
+
+        Args:
+            classes: Row numbers out of ``rest``, one array a class.
+        """
+        self.groups = [
+            np.concatenate([known, guessed]) for known, guessed in zip(self._labelled, classes, strict=True)
+        ]
 
     @property
     def trained_on(self) -> TrainedOn:
@@ -181,7 +231,7 @@ class Sampler:
     """
 
     def __init__(
-        self, sets: Sequence[TrainingSet], network: SharedAutoencoder, recipe: Recipe, seed: int
+        self, sets: Sequence[TrainingSet], network: BridgeNetwork, recipe: Recipe, seed: int
     ) -> None:
         self._sets = sets
         self._network = network
@@ -206,17 +256,20 @@ class Sampler:
 
     def batch_at(self, step: int, rng: np.random.Generator) -> Batch:
         """The batch of one step; ``rng`` gives the posterior noise."""
-        inputs = []
+        inputs: list[Tensor] = []
+        noise: list[Tensor | None] = []
         for index, data in enumerate(self._sets):
             rows = torch.from_numpy(self.rows(index, step)).to(data.mean.device)
-            z = data.mean[rows]
-            if self._noise and data.std is not None:
-                z = z + data.std[rows] * normal(rng, *z.shape).to(z.device)
-            inputs.append(self._network.normalize(z, index))
+            x = self._network.normalize(data.mean[rows], index)
+            std = None if data.std is None else self._network.normalize_std(data.std[rows], index)
+            if self._noise and std is not None:
+                x = x + std * normal(rng, *x.shape).to(x.device)
+            inputs.append(x)
+            noise.append(std)
         if self._classes == 1:
-            return Batch(tuple(inputs), None)
+            return Batch(tuple(inputs), tuple(noise), None)
         turns = torch.arange(step * self.batch, (step + 1) * self.batch, device=inputs[0].device)
-        return Batch(tuple(inputs), turns % self._classes)
+        return Batch(tuple(inputs), tuple(noise), turns % self._classes)
 
     def _items(self, model: int, group_index: int, taken: int, count: int) -> np.ndarray:
         """The next ``count`` items of a class after ``taken`` of them, through shuffled epochs."""

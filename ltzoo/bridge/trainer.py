@@ -12,22 +12,25 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
 import ltzoo
+from ltzoo.bridge.based import BasedAutoencoder
 from ltzoo.bridge.bridge import Bridge
 from ltzoo.bridge.checkpoint import RunIdentity, RunState, load_checkpoint, save_checkpoint
 from ltzoo.bridge.config import Architecture, BridgeConfig, BridgeEnd, Provenance, latent_size
 from ltzoo.bridge.labels import Labels, class_indices, match_labels
-from ltzoo.bridge.network import SharedAutoencoder
-from ltzoo.bridge.objective import objective_terms, weighted_sum
+from ltzoo.bridge.networks import make_architecture, make_network
+from ltzoo.bridge.objective import Objective
+from ltzoo.bridge.preparation import fit_novelty, prepare_base, quantile_tables
 from ltzoo.bridge.randomness import Purpose, check_seed, generator
 from ltzoo.bridge.recipe import Recipe, get_recipe
 from ltzoo.bridge.report import HeldOut, LossRow, TrainingReport
-from ltzoo.bridge.sampling import Sampler, TrainingSet, check_latents, validation_part
+from ltzoo.bridge.sampling import Sampler, TrainingSet, check_latents, keep_labels, validation_part
 from ltzoo.errors import SpecError, TrainingError
 from ltzoo.latents import LatentSet
 from ltzoo.spec import ModelSpec
@@ -47,6 +50,7 @@ def train_bridge(
     seed: int = 0,
     device: str | torch.device = "cpu",
     labels: Labels = "auto",
+    labels_per_class: int | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
     checkpoint_seconds: float = 30.0,
     resume: bool = True,
@@ -68,6 +72,8 @@ def train_bridge(
         seed: Of everything random.
         device: Where to train.
         labels: How labels of the models correspond; see `ltzoo.bridge.labels.match_labels`.
+        labels_per_class: Forget all labels but so many of each class, drawn by the seed; to see what few
+            labels are worth. With a base, latents without a label take part with inferred ones.
         checkpoint: File for the state of the run; None to keep none.
         checkpoint_seconds: Time between two writings of it.
         resume: Go on from the checkpoint if the file is there; otherwise it is overwritten.
@@ -89,20 +95,15 @@ def train_bridge(
     recipe = recipe if isinstance(recipe, Recipe) else get_recipe(recipe)
     check_latents(latents, models)
     label_map, notes = match_labels(labels, latents)
+    if labels_per_class is not None:
+        latents = [keep_labels(one, labels_per_class, seed) for one in latents]
     if len(label_map.classes) == 1:
         raise TrainingError("there is one class only", hint="train without labels")
     try:
         sizes = tuple(latent_size(model.latent) for model in models)
     except SpecError as error:
         raise TrainingError(error.message, hint=error.hint) from error
-    architecture = Architecture(
-        sizes=sizes,
-        classes=len(label_map.classes),
-        layers=recipe.layers,
-        width=recipe.width,
-        shared_dim=recipe.shared_dim,
-        classifier=recipe.classifier,
-    )
+    architecture = make_architecture(recipe, sizes, len(label_map.classes))
     sets = [TrainingSet(one, label_map, device) for one in latents]
     identity = RunIdentity(
         models=tuple(BridgeEnd(spec=model, fingerprint=model.fingerprint) for model in models),
@@ -112,6 +113,8 @@ def train_bridge(
         seed=seed,
     )
     run = _Run(identity, architecture, sets, torch.device(device))
+    run.prepare()
+    fit_novelty(run.network, sets, latents)
     path = None if checkpoint is None else Path(checkpoint)
     resumed_at = None
     if path is not None and resume and path.exists():
@@ -176,20 +179,56 @@ class _Run:
         self.identity = identity
         self.recipe = identity.recipe
         self.device = device
-        self.network = SharedAutoencoder(architecture).to(device)
+        self.sets = sets
+        self.network = make_network(architecture).to(device)
         self.network.initialize(generator(identity.seed, Purpose.WEIGHTS))
         if self.recipe.normalization == "standardize":
             for end, data in enumerate(sets):
                 self.network.set_normalization(end, *data.normalization())
-        if self.recipe.classifier_head == "frozen" and self.network.classifier is not None:
-            self.network.classifier.requires_grad_(False)
+        groups = self._parameter_groups()
         self._trained = {name: p for name, p in self.network.named_parameters() if p.requires_grad}
-        self._optimizer = torch.optim.Adam(self._trained.values(), lr=self.recipe.learning_rate, fused=True)
+        self._optimizer: torch.optim.Adam | None = None
+        if self._trained:
+            betas = (0.9, self.recipe.second_moment_decay)
+            self._optimizer = torch.optim.Adam(groups, lr=self.recipe.learning_rate, betas=betas, fused=True)
         self._sampler = Sampler(sets, self.network, self.recipe, identity.seed)
+        self._objective = Objective(self.recipe)
         self._row_every = max(1, self.recipe.steps // LOSS_ROWS)
         self.step = 0
         self.seconds = 0.0
         self.losses: list[LossRow] = []
+
+    def prepare(self) -> None:
+        """Does what comes before the first step.
+
+        Raises:
+            TrainingError: The base cannot be solved for.
+        """
+        started = time.perf_counter()
+        if isinstance(self.network, BasedAutoencoder):
+            prepare_base(self.network, self.sets, self.recipe, self.identity.seed)
+        if self.recipe.translation_weight and self.recipe.steps:
+            levels = self._sampler.batch // max(self.network.architecture.classes, 1)
+            tables = quantile_tables(self.network, self.sets, levels, self.identity.seed)
+            self._objective = Objective(self.recipe, tables)
+        self.seconds += time.perf_counter() - started
+
+    def _parameter_groups(self) -> list[dict[str, Any]]:
+        """Parameters by learning rate; what is not trained is frozen."""
+        network, recipe = self.network, self.recipe
+        if not isinstance(network, BasedAutoencoder):
+            if recipe.classifier_head == "frozen" and network.classifier is not None:
+                network.classifier.requires_grad_(False)
+            trained = [p for p in network.parameters() if p.requires_grad]
+            return [{"params": trained, "share": 1.0}]
+        base = network.base_parameters
+        if not (recipe.steps and recipe.base_rate):
+            for parameter in base:
+                parameter.requires_grad_(False)
+        of_base = {id(parameter) for parameter in base}
+        own = [parameter for parameter in network.parameters() if id(parameter) not in of_base]
+        groups = [(own, 1.0), ([p for p in base if p.requires_grad], recipe.base_rate)]
+        return [{"params": parameters, "share": share} for parameters, share in groups if parameters]
 
     def advance(self) -> None:
         """Does one step.
@@ -200,13 +239,14 @@ class _Run:
         started = time.perf_counter()
         rng = generator(self.identity.seed, Purpose.STEP, self.step)
         batch = self._sampler.batch_at(self.step, rng)
-        terms = objective_terms(self.network, batch, self.recipe, rng)
-        loss = weighted_sum(terms, self.recipe)
+        terms = self._objective.terms(self.network, batch, rng, self.step)
+        loss = self._objective.weigh(terms)
         value = loss.item()
         if not math.isfinite(value):
             raise self._diverged(f"the loss is {value}")
+        assert self._optimizer is not None
         for group in self._optimizer.param_groups:
-            group["lr"] = learning_rate(self.recipe, self.step)
+            group["lr"] = group["share"] * learning_rate(self.recipe, self.step)
         self._optimizer.zero_grad()
         loss.backward()
         self._optimizer.step()
@@ -222,7 +262,7 @@ class _Run:
         Raises:
             TrainingError: A weight is NaN or infinite.
         """
-        for name, parameter in self._trained.items():
+        for name, parameter in self.network.named_parameters():
             if not bool(parameter.isfinite().all()):
                 raise self._diverged(f"'{name}' is not finite")
 
@@ -234,20 +274,23 @@ class _Run:
 
     def restore(self, path: Path) -> int:
         """Goes on from a checkpoint; gives its step."""
-        if not self._optimizer.state:
+        if self._optimizer is not None and not self._optimizer.state:
             self._make_moments()
         own = self._tensors()
         state, found = load_checkpoint(path, self.identity, own)
         with torch.no_grad():
             for name, tensor in own.items():
                 tensor.copy_(found[name])
-        for parameter in self._trained.values():
-            self._optimizer.state[parameter]["step"].fill_(state.step)
+        if self._optimizer is not None:
+            for parameter in self._trained.values():
+                self._optimizer.state[parameter]["step"].fill_(state.step)
         self.step, self.seconds, self.losses = state.step, state.seconds, list(state.losses)
         return state.step
 
     def _tensors(self) -> dict[str, Tensor]:
         tensors = {f"network.{name}": tensor for name, tensor in self.network.state_dict().items()}
+        if self._optimizer is None:
+            return tensors
         for name, parameter in self._trained.items():
             moments = self._optimizer.state[parameter]
             tensors[f"first_moment.{name}"] = moments["exp_avg"]
@@ -255,6 +298,7 @@ class _Run:
         return tensors
 
     def _make_moments(self) -> None:
+        assert self._optimizer is not None
         for parameter in self._trained.values():
             self._optimizer.state[parameter] = {
                 "step": torch.zeros((), device=parameter.device),

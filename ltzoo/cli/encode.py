@@ -55,7 +55,8 @@ def encode(
     INPUT is a folder (sub-folders named as the model's labels give labels), files, an .npy array, an
     .npz archive with x and y, or x_train, y_train, x_test and y_test, or a text file with an item a
     line. Memory does not grow with the number of items. A run that was interrupted goes on where it
-    was when the same command is given again.
+    was when the same command is given again. Started by torchrun or accelerate launch, as in
+    'torchrun --nproc-per-node 2 -m ltzoo encode ...', several processes share the work.
     """
     if not model.can("encode"):
         raise CapabilityError(f"{model.id} cannot encode", hint="ltzoo models lists what each model can do")
@@ -63,28 +64,37 @@ def encode(
     import torch
     from tqdm import tqdm
 
+    from ltzoo.distributed import process_group
     from ltzoo.latents import encode_to_file
     from ltzoo.media import open_items
     from ltzoo.zoo import load_model
 
-    items = open_items(inputs, model.data, label_names=model.labels, model=model.id, say=note)
-    bar: tqdm[None] = tqdm(total=len(items), desc=model.id, unit="item", file=sys.stderr, disable=None)
-
-    def progress(done: int, total: int) -> None:
-        bar.update(done - bar.n)
-
-    with bar:
-        encode_to_file(
-            load_model(model, device=device),
-            items,
-            output,
-            batch_size=batch_size,
-            dtype=torch.float16 if dtype == "float16" else torch.float32,
-            license=license,
-            progress=progress,
-            say=note,
-            resume=not no_resume,
+    with process_group() as world:
+        items = open_items(inputs, model.data, label_names=model.labels, model=model.id, say=note)
+        bar: tqdm[None] = tqdm(
+            total=len(items),
+            desc=model.id,
+            unit="item",
+            file=sys.stderr,
+            disable=None if world.is_main else True,
         )
+
+        def progress(done: int, total: int) -> None:
+            bar.update(done - bar.n)
+
+        with bar:
+            encode_to_file(
+                load_model(model, device=world.device(device)),
+                items,
+                output,
+                batch_size=batch_size,
+                dtype=torch.float16 if dtype == "float16" else torch.float32,
+                license=license,
+                progress=progress,
+                say=note,
+                resume=not no_resume,
+                world=world,
+            )
     if as_json:
         print_json(
             "encode",

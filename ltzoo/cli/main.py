@@ -8,8 +8,9 @@ import sys
 import click
 
 from ltzoo.cli.base import LazyGroup, State, verbose_option
-from ltzoo.cli.output import note, one_line
-from ltzoo.errors import ExitCode, LtzooError
+from ltzoo.cli.output import complain
+from ltzoo.distributed import await_the_first
+from ltzoo.errors import ElsewhereError, ExitCode, LtzooError
 
 __all__ = ["main", "root", "run"]
 
@@ -98,6 +99,9 @@ def run(arguments: list[str] | None = None) -> int:
     try:
         result = root.main(arguments, prog_name="ltzoo", obj=state, standalone_mode=False)
         return int(result or ExitCode.OK)
+    except ElsewhereError:
+        await_the_first()
+        return ExitCode.FAILED
     except LtzooError as error:
         code, text = error.exit_code, f"error: {error}" + (f"; try: {error.hint}" if error.hint else "")
         caught: BaseException = error
@@ -117,7 +121,7 @@ def run(arguments: list[str] | None = None) -> int:
         import traceback
 
         traceback.print_exception(caught)
-    note(one_line(text))
+    complain(text)
     return code
 
 

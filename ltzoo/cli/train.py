@@ -52,6 +52,12 @@ def complete_recipe(ctx: click.Context, param: click.Parameter, incomplete: str)
     "--labels", default="auto", show_default=True, metavar="auto|none|FILE", help="How labels correspond."
 )
 @click.option(
+    "--labels-per-class",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Forget all labels but N of each class, to see what few labels are worth.",
+)
+@click.option(
     "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of everything random."
 )
 @click.option(
@@ -73,6 +79,7 @@ def train(
     recipe: str,
     overrides: tuple[str, ...],
     labels: str,
+    labels_per_class: int | None,
     seed: int,
     dtype: str,
     overwrite: bool,
@@ -111,6 +118,7 @@ def train(
             for s in sets
         },
         "labels": labels,
+        "labels_per_class": labels_per_class,
         "seed": seed,
         "device": device,
         "output": str(folder),
@@ -130,6 +138,7 @@ def train(
             seed=seed,
             device=device,
             labels=labels,
+            labels_per_class=labels_per_class,
             checkpoint=checkpoint,
             resume=not no_resume,
             progress=sys.stderr.isatty(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -9,7 +10,6 @@ import click
 from ltzoo.cli.base import Command, json_option
 from ltzoo.cli.items import (
     device_option,
-    load_bridge_between,
     output_option,
     plan_outputs,
     read_items,
@@ -17,10 +17,15 @@ from ltzoo.cli.items import (
     write_items,
     write_sheet,
 )
-from ltzoo.cli.output import print_ids, print_json
+from ltzoo.cli.output import note, one_line, print_ids, print_json
 from ltzoo.cli.params import BRIDGE, MODEL
 from ltzoo.errors import CapabilityError, UsageError
+from ltzoo.routes import Route
 from ltzoo.spec import ModelSpec
+from ltzoo.zoo import find_route, load_model
+
+NAMED = 5
+"""Inputs that a warning names."""
 
 
 @click.command(cls=Command)
@@ -28,7 +33,13 @@ from ltzoo.spec import ModelSpec
 @click.option("--from", "source", type=MODEL, required=True, help="The model that understands the input.")
 @click.option("--to", "target", type=MODEL, required=True, help="The model that makes the output.")
 @click.option(
-    "--bridge", type=BRIDGE, metavar="REF", help="The bridge to use; the best published one by default."
+    "--bridge",
+    "bridges",
+    type=BRIDGE,
+    multiple=True,
+    metavar="REF",
+    help="The bridge to use, or several in turn, each with a --bridge of its own; by default the best "
+    "published one, or where there is none the best way through several.",
 )
 @output_option
 @sheet_option
@@ -40,7 +51,7 @@ def translate(
     inputs: tuple[str, ...],
     source: ModelSpec,
     target: ModelSpec,
-    bridge: str | None,
+    bridges: tuple[str, ...],
     output: str | None,
     sheet: str | None,
     sample: bool,
@@ -64,18 +75,30 @@ def translate(
     if seed is not None and not sample:
         raise UsageError("--seed goes with --sample: without it nothing is random", hint="add --sample")
     paths = plan_outputs(inputs, output, sheet, target)
+    if not bridges:
+        # A route that is not there is said at once: reading inputs and importing torch takes seconds.
+        find_route(source.id, target.id)
     items = read_items(inputs, source)
-    used, ref = load_bridge_between(bridge, source, target, device)
 
     import torch
 
-    from ltzoo.zoo import load_model
+    from ltzoo.bridge import load_chain
+    from ltzoo.bridge.novelty import UNUSUAL
 
+    chain = load_chain(source.id, target.id, bridges=bridges, device=device)
+    chain.check_models([source, target])
+    route = chain.route
+    if len(route.hops) > 1:
+        note(_described(route))
     with torch.inference_mode():
         encoder, decoder = load_model(source, device=device), load_model(target, device=device)
         z = encoder.encode(items)
-        translated = used.translate(z, source=source.id, target=target.id, sample=sample, seed=seed)
+        novelty = [round(value, 4) for value in chain.novelty(z, source=source.id).tolist()]
+        translated = chain.translate(z, source=source.id, target=target.id, sample=sample, seed=seed)
         results = decoder.decode(translated)
+    unlike = [name for name, value in zip(inputs, novelty, strict=True) if value > UNUSUAL]
+    if unlike:
+        note(_warned(unlike, source))
     written = write_items(results, paths, target)
     if sheet is not None:
         written.append(write_sheet(Path(sheet), [(items, source), (results, target)]))
@@ -85,12 +108,38 @@ def translate(
             {
                 "source": source.id,
                 "target": target.id,
-                "bridge": ref,
+                "bridge": route.bridges[0] if len(route.hops) == 1 else None,
+                "route": [asdict(hop) for hop in route.hops],
+                "expected_accuracy": route.expected_accuracy,
                 "sample": sample,
                 "seed": seed,
                 "inputs": list(inputs),
+                "novelty": novelty,
                 "outputs": written,
             },
         )
     elif output != "-":
         print_ids(written)
+
+
+def _warned(names: list[str], source: ModelSpec) -> str:
+    """What to make of inputs past the usual."""
+    shown = ", ".join(one_line(name)[:80] for name in names[:NAMED]) + (
+        f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    )
+    return (
+        f"warning: {shown}: farther from what the bridge was trained on than 99 % of held-out latents of "
+        f"{source.id}, so the translation may mean nothing; does it look like the data of {source.id} "
+        f"(ltzoo models show {source.id})?"
+    )
+
+
+def _described(route: Route) -> str:
+    """The route in one line: its models, its bridges, and how good it may be expected to be."""
+    way = f"route: {route} through {', '.join(route.bridges)}"
+    expected = route.expected_accuracy
+    if expected is None:
+        unknown = ", ".join(hop.bridge for hop in route.hops if hop.accuracy is None)
+        return f"{way}; no accuracy to expect: not measured in this direction: {unknown}"
+    factors = " x ".join(f"{hop.accuracy:.3f}" for hop in route.hops)
+    return f"{way}; expected accuracy {expected:.3f} = {factors}, an estimate that takes their errors for independent"

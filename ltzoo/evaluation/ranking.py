@@ -131,7 +131,7 @@ def _why(way: Way, best: Way, places: Places) -> str:
     free = [measure for measure in RANKED if measure in way.saturates and _values(way, measure)]
     if free:
         listed = "; ".join(f"{_title(measure)} ({_values(way, measure)})" for measure in free)
-        parts.append(f"has by construction, so not counted: {listed}")
+        parts.append(f"Has by construction, so not counted: {listed}")
     return ". ".join(parts)
 
 

@@ -7,12 +7,13 @@ are gone when ``PATH`` is there.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from typing import Protocol
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol, TypeAlias
 
 import torch
 from torch import Tensor
 
+from ltzoo.distributed import World
 from ltzoo.errors import CapabilityError, LatentsError
 from ltzoo.latents.latent_set import (
     FORMAT_VERSION,
@@ -25,10 +26,14 @@ from ltzoo.latents.latent_set import (
 )
 from ltzoo.latents.layout import Layout
 from ltzoo.latents.partial import EncodingProgress, PartialFile
+from ltzoo.latents.spans import count, missing, shares
 from ltzoo.model import Data, LatentModel
 from ltzoo.spec import format_shape
 
 __all__ = ["ItemSource", "encode_to_file"]
+
+Rows: TypeAlias = tuple[Data, Tensor | None, Tensor | None, Tensor | None]
+"""Data, labels (int64), keys (int64) and split (uint8) of some items."""
 
 
 class ItemSource(Protocol):
@@ -46,14 +51,16 @@ class ItemSource(Protocol):
 
     def __len__(self) -> int: ...
 
-    def batches(
-        self, start: int, size: int
-    ) -> Iterator[tuple[Data, Tensor | None, Tensor | None, Tensor | None]]:
-        """The items from row ``start`` on: data, labels (int64), keys (int64) and split (uint8).
+    def batches(self, start: int, size: int) -> Iterator[Rows]:
+        """The items from row ``start`` on.
 
         A batch has at most ``size`` items, all of one shape. Batches are the same, whether reading
         starts at row 0 or at the first row of any later batch.
         """
+        ...
+
+    def starts(self, size: int) -> Sequence[int]:
+        """First rows of batches, in order, row 0 among them: as many as are known without reading the items."""
         ...
 
     def describe(self, row: int) -> str:
@@ -73,12 +80,17 @@ def encode_to_file(
     progress: Callable[[int, int], None] | None = None,
     say: Callable[[str], None] | None = None,
     resume: bool = True,
+    world: World | None = None,
 ) -> None:
     """Encodes all items into one latent set.
 
     Memory does not grow with the number of items. A run that was killed and is started again with the
     same arguments goes on where it was, and the file is the same as that of an undisturbed run. An
     error that starting again cannot mend leaves nothing behind.
+
+    Several processes share the work when each calls this with the same arguments, within
+    `ltzoo.distributed.process_group`; the file is the one that a single process writes. An interrupted run
+    may be taken up by another number of them.
 
     Args:
         model: The model; it must be able to encode.
@@ -88,16 +100,20 @@ def encode_to_file(
         dtype: Of the stored latents and std: ``torch.float32`` or ``torch.float16``.
         label_names: Class names by index; those of the model unless given.
         license: Licence of the data.
-        progress: Called with the number of items done and of all items, at the start and after each batch.
+        progress: Called with the number of items done and of all items, at the start and after each batch;
+            those of other processes are counted about once a second.
         say: Called with one line when a half-done file is taken up again or given up.
         resume: Take up a half-done file, if it is of the same model and items.
+        world: The processes that share the work; only this one by default.
 
     Raises:
         CapabilityError: The model cannot encode.
         LatentsError: There are no items, latents are not of the model's shape or not all of one shape,
             not finite, or too large for ``dtype``, or the file cannot be written.
         MediaError: An item cannot be read.
+        ElsewhereError: Another process has failed.
     """
+    world = world or World()
     spec = model.spec
     if not spec.can("encode"):
         raise CapabilityError(f"{spec.id} cannot encode")
@@ -114,26 +130,43 @@ def encode_to_file(
     )
     encoder = _Encoder(model, items, dtype=dtype, labels=len(names) or None)
     layout = Layout.of(encoder.tensors(), header.metadata())
-    partial = PartialFile(path, layout, encoder.goal(), say=say)
+    partial = PartialFile(path, layout, encoder.goal(), world=world, say=say)
     total = len(items)
-    done = partial.begin(resume=resume)
-    try:
+
+    def report() -> None:
         if progress is not None:
-            progress(done, total)
-        for batch in items.batches(done, batch_size) if done < total else ():
-            rows = encoder.rows(batch, first_row=done)
-            done = partial.write(rows)
-            if progress is not None:
-                progress(done, total)
-        if done != total:
-            raise LatentsError(f"{os.fspath(path)}: {total} items were announced, but {done} came")
-        partial.finish()
+            progress(count(partial.done), total)
+
+    begun = partial.begin(resume=resume)
+    try:
+        report()
+        share = shares(missing(begun, total), items.starts(batch_size), world.size)[world.rank]
+        for first, stop in share:
+            for rows in _batches_between(items, first, stop, batch_size):
+                partial.write(encoder.rows(rows, first_row=first), first)
+                first += len(rows[0])
+                report()
+        partial.finish(report)
+        if world.size > 1:
+            report()
     except BaseException as error:
         # Starting again mends a full disk, an interruption or a file that can be read the next time; it does
         # not mend latents that cannot be stored.
         again = not isinstance(error, LatentsError) or isinstance(error.__cause__, OSError)
         partial.stop(keep=again)
         raise
+
+
+def _batches_between(items: ItemSource, first: int, stop: int, size: int) -> Iterator[Rows]:
+    """The batches from row ``first`` on; the last one ends at ``stop``, or where the items end."""
+    for data, *columns in items.batches(first, size):
+        # Batches end at a stop that is not the last, unless the run was begun with batches of another size.
+        most = stop - first if stop < len(items) else None
+        labels, keys, split = (None if column is None else column[:most] for column in columns)
+        yield data[:most], labels, keys, split
+        first += len(data)
+        if stop <= first < len(items):
+            return
 
 
 class _Encoder:
@@ -158,7 +191,7 @@ class _Encoder:
         """The encoding when all is done."""
         spec, n = self.model.spec, len(self.items)
         return EncodingProgress(
-            model=spec.id, fingerprint=spec.fingerprint, items=n, source=self.items.digest, done=n
+            model=spec.id, fingerprint=spec.fingerprint, items=n, source=self.items.digest, done=((0, n),)
         )
 
     def tensors(self) -> dict[str, tuple[torch.dtype, tuple[int, ...]]]:
@@ -173,9 +206,7 @@ class _Encoder:
             tensors["std"] = (self.dtype, (n, *self.shape))
         return tensors
 
-    def rows(
-        self, batch: tuple[Data, Tensor | None, Tensor | None, Tensor | None], *, first_row: int
-    ) -> dict[str, Tensor]:
+    def rows(self, batch: Rows, *, first_row: int) -> dict[str, Tensor]:
         """The batch's rows of each tensor, as they are stored."""
         data, labels, keys, split = batch
         latents, std = self._encode(data, first_row)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,6 +77,14 @@ class ArrayItems:
             if start < len(part):
                 yield from self._part_batches(part, start, size)
             start = max(0, start - len(part))
+
+    def starts(self, size: int) -> Sequence[int]:
+        starts: list[int] = []
+        before = 0
+        for part in self._parts:
+            starts += range(before, before + len(part), size)
+            before += len(part)
+        return starts
 
     def _part_batches(self, part: _Part, start: int, size: int) -> Iterator[Batch]:
         columns = {name: array.rows(start, size) for name, array in part.columns.items()}

@@ -87,6 +87,9 @@ class MemoryItems:
                 None if split is None else split[rows],
             )
 
+    def starts(self, size: int) -> Sequence[int]:
+        return range(0, len(self), size)
+
     def describe(self, row: int) -> str:
         return f"item {row}"
 
@@ -139,12 +142,17 @@ class FileItems:
             item, notes = read_media(self.paths[row], self.data, model=self.model)
             for note in notes:
                 self._tell(note)
-            if len(items) == size or (items and _shape(item) != _shape(items[0])):
+            if items and _shape(item) != _shape(items[0]):
                 yield self._batch(items, row)
                 items = []
             items.append(item)
-        if items:
-            yield self._batch(items, len(self))
+            # Counted from row 0, not from the last change of shape: so `starts` knows it without reading.
+            if (row + 1) % size == 0 or row + 1 == len(self):
+                yield self._batch(items, row + 1)
+                items = []
+
+    def starts(self, size: int) -> Sequence[int]:
+        return range(0, len(self), size)
 
     def _tell(self, note: str) -> None:
         self._told += 1
@@ -202,6 +210,9 @@ class TextLines:
                 texts = []
         if texts:
             yield Batch(texts)
+
+    def starts(self, size: int) -> Sequence[int]:
+        return range(0, len(self), size)
 
     def _lines(self) -> Iterator[bytes]:
         try:

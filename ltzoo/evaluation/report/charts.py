@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from xml.etree import ElementTree
 
+from ltzoo.evaluation.report.placing import Box, place_labels
+
 __all__ = ["Chart", "Line", "Mark", "Svg", "colour", "shape_of", "single_mark"]
 
 LEFT, RIGHT, TOP, BOTTOM = 58, 14, 12, 44
@@ -17,6 +19,8 @@ PALETTE = (
 SHAPES = ("circle", "triangle", "square", "diamond")
 TICKS = 5
 PAD = 0.06
+LEADER = 6.0
+"""Pixels from a mark at which a label is joined to it by a line."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,7 @@ class Svg:
 
 @dataclass(frozen=True)
 class Mark:
-    """A point: where it lies, how it looks, what it says when it is pointed at."""
+    """A point: where it lies, how it looks, what stands beside it and what it says when it is pointed at."""
 
     x: float
     y: float
@@ -93,16 +97,34 @@ class Chart:
         ElementTree.SubElement(root, "title").text = self.title
         self._draw_axes(root, across, up)
         for line in self.lines:
-            points = " ".join(f"{across(x):.1f},{up(y):.1f}" for x, y in line.points)
+            corners = " ".join(f"{across(x):.1f},{up(y):.1f}" for x, y in line.points)
             drawn = ElementTree.SubElement(
                 root,
                 "polyline",
-                {"points": points, "fill": "none", "stroke": line.colour, "stroke-width": "1.6"},
+                {"points": corners, "fill": "none", "stroke": line.colour, "stroke-width": "1.6"},
             )
             ElementTree.SubElement(drawn, "title").text = line.title
-        for mark in self.marks:
-            _draw_mark(root, mark, across(mark.x), up(mark.y))
+        points = [(across(mark.x), up(mark.y)) for mark in self.marks]
+        self._label(root, points)
+        for mark, (x, y) in zip(self.marks, points, strict=True):
+            _draw_mark(root, mark, x, y)
         return Svg(ElementTree.tostring(root, encoding="unicode"))
+
+    def _label(self, root: ElementTree.Element, points: Sequence[tuple[float, float]]) -> None:
+        """Writes the marks' labels beside them."""
+        if not any(mark.label for mark in self.marks):
+            return
+        inside = Box(LEFT, self.width - RIGHT, TOP, self.height - BOTTOM)
+        radius = max(mark.size for mark in self.marks)
+        labels = [mark.label for mark in self.marks]
+        boxes = place_labels(points, labels, radius=radius, inside=inside)
+        for (x, y), box in zip(points, boxes, strict=True):
+            end = box.nearest(x, y)
+            if math.dist(end, (x, y)) > radius + LEADER:
+                _line(root, f"{x:.1f}", f"{y:.1f}", f"{end[0]:.1f}", f"{end[1]:.1f}", "#9aa1a9")
+        for label, box in zip(labels, boxes, strict=True):
+            middle = f"{(box.left + box.right) / 2:.1f}"
+            _text(root, middle, f"{box.bottom - 2.5:.1f}", label, "middle").set("class", "label")
 
     def _draw_axes(self, root: ElementTree.Element, across: _Axis, up: _Axis) -> None:
         bottom, right = self.height - BOTTOM, self.width - RIGHT
@@ -145,11 +167,11 @@ class _Axis:
     def ticks(self) -> list[float]:
         """Round values inside the axis."""
         if self.log:
-            decades = range(math.floor(self.low), math.ceil(self.high) + 1)
+            spanned = self.high - self.low
+            stride = max(1, math.ceil(spanned / (TICKS + 2)))
+            decades = range(stride * math.floor(self.low / stride), math.ceil(self.high) + 1, stride)
             # With few decades in sight, values between them too.
-            steps = (
-                (1,) if self.high - self.low > 3 else (1, 3) if self.high - self.low > 1 else (1, 2, 3, 5, 7)
-            )
+            steps = (1,) if spanned > 3 else (1, 3) if spanned > 1 else (1, 2, 3, 5, 7)
             values = [step * 10.0**decade for decade in decades for step in steps]
             return [value for value in values if self.low <= math.log10(value) <= self.high]
         raw = (self.high - self.low) / TICKS
@@ -176,11 +198,6 @@ def _draw_mark(root: ElementTree.Element, mark: Mark, x: float, y: float) -> Non
         drawn = ElementTree.SubElement(root, "polygon", {"points": corners, **style})
     if mark.title:
         ElementTree.SubElement(drawn, "title").text = mark.title
-    if mark.label:
-        text = _text(root, f"{x:.1f}", f"{y + 4:.1f}", mark.label, "middle")
-        text.set("fill", mark.colour if mark.hollow else "#ffffff")
-        text.set("font-weight", "bold")
-        text.set("pointer-events", "none")
 
 
 CORNERS = {

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ltzoo.evaluation.metrics.cycle import r2_parts
 from ltzoo.evaluation.metrics.smoothness import same_class_pairs
+from ltzoo.evaluation.report.names import labels_of
 from ltzoo.evaluation.report.pictures import Picture, pictures_of
 from ltzoo.evaluation.side import Side
 from ltzoo.evaluation.translation import Translation, Translator
@@ -24,11 +25,19 @@ BY_PAIRS = "the squared error from the target's own latent of the same item"
 
 @dataclass(frozen=True)
 class Column:
-    """An input above its output."""
+    """An input above its output.
+
+    Attributes:
+        above: The input.
+        below: The output.
+        caption: The class, and what the target calls it.
+        misread: The judge reads another class, which the caption names.
+    """
 
     above: Picture
     below: Picture
     caption: str
+    misread: bool = False
 
 
 @dataclass(frozen=True)
@@ -54,8 +63,9 @@ class Confusion:
     """How many items of each class the judge read as which.
 
     Attributes:
-        columns: Classes read, ``other`` last if it occurs.
-        rows: True class, and for each column the number of items and its share of the row.
+        columns: Classes read, as the target calls them, ``other`` last if it occurs.
+        rows: True class, as the source calls it, and for each column the number of items and its share of
+            the row.
     """
 
     columns: list[str]
@@ -105,7 +115,8 @@ def exhibit(
         rule = BY_JUDGE
     elif direction.truth is not None:
         worth, rule = -r2_parts(direction.truth, translation.z)[0], BY_PAIRS
-    shower = _Shower(translation, workbench.labels.classes, read, sounds)
+    names, read_names = (labels_of(workbench.labels, model) for model in (source, target))
+    shower = _Shower(translation, names, read_names, read, sounds)
     grids = [
         shower.grid(
             "Typical",
@@ -126,7 +137,7 @@ def exhibit(
         )
     confusion = None
     if read is not None and direction.classes is not None:
-        confusion = _confusion(direction.classes, read, workbench.labels.classes)
+        confusion = _confusion(direction.classes, read, names, read_names)
     paths = [] if direction.classes is None else shower.paths(direction.classes, columns)
     return Exhibit(source, target, grids=grids, paths=paths, confusion=confusion)
 
@@ -135,19 +146,30 @@ class _Shower:
     """Makes pictures of items and their translations."""
 
     def __init__(
-        self, translation: Translation, names: Sequence[str], read: Tensor | None, sounds: bool
+        self,
+        translation: Translation,
+        names: Sequence[str],
+        read_names: Sequence[str],
+        read: Tensor | None,
+        sounds: bool,
     ) -> None:
         self.translation = translation
         self.direction = translation.direction
         self.names = names
+        self.read_names = read_names
         self.read = read
         self.sounds = sounds
 
     def grid(self, title: str, rule: str, index: Tensor) -> Grid:
-        captions = [self._caption(int(row)) for row in index]
+        said = [self._caption(int(row)) for row in index]
+        captions = [caption for caption, _ in said]
         above = self._pictures(self.direction.source, self.direction.items.latents[index], captions)
         below = self._pictures(self.direction.target, self.translation.z[index], captions)
-        return Grid(title, rule, [Column(*parts) for parts in zip(above, below, captions, strict=True)])
+        columns = [
+            Column(one, other, caption, misread)
+            for one, other, (caption, misread) in zip(above, below, said, strict=True)
+        ]
+        return Grid(title, rule, columns)
 
     def paths(self, classes: Tensor, count: int) -> list[Path]:
         """One interpolation a class, of the first ``count`` classes."""
@@ -174,15 +196,14 @@ class _Shower:
             items = side.model.decode(z)
         return pictures_of(items, side.spec.data, alts, sounds=sounds and self.sounds)
 
-    def _caption(self, row: int) -> str:
-        """The true class, and what the judge read where it differs."""
+    def _caption(self, row: int) -> tuple[str, bool]:
+        """The true class and what the judge reads, one word if they are the same; and whether it is wrong."""
         if self.direction.classes is None:
-            return f"item {row}"
-        name = self.names[int(self.direction.classes[row])]
-        if self.read is None or int(self.read[row]) == int(self.direction.classes[row]):
-            return name
-        read = int(self.read[row])
-        return f"{name} → {self.names[read] if read >= 0 else 'other'}"
+            return f"item {row}", False
+        label = int(self.direction.classes[row])
+        read = label if self.read is None else int(self.read[row])
+        name, answer = self.names[label], self.read_names[read] if read >= 0 else "other"
+        return (name if name == answer else f"{name} → {answer}"), read != label
 
 
 def _in_turn(classes: Tensor | None, n: int, count: int) -> Tensor:
@@ -195,9 +216,9 @@ def _in_turn(classes: Tensor | None, n: int, count: int) -> Tensor:
     return torch.tensor(turns[:count])
 
 
-def _confusion(classes: Tensor, read: Tensor, names: Sequence[str]) -> Confusion:
+def _confusion(classes: Tensor, read: Tensor, names: Sequence[str], read_names: Sequence[str]) -> Confusion:
     others = bool((read < 0).any())
-    columns = [*names, "other"] if others else list(names)
+    columns = [*read_names, "other"] if others else list(read_names)
     rows = []
     for label, name in enumerate(names):
         own = read[classes == label]

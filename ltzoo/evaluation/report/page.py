@@ -95,9 +95,8 @@ def write_bench_report(path: Path, bench: Bench, runner: BenchRunner) -> None:
 def _way_part(way: Way, runner: BenchRunner, workbench: Workbench, columns: int) -> WayPart:
     translator = runner.translator(way)
     report = runner.training(way)
-    measured = {(one.source, one.target) for one in way.directions}
     exhibits = [
-        exhibit(translator, source, target, workbench, columns=columns) for source, target in sorted(measured)
+        exhibit(translator, one.source, one.target, workbench, columns=columns) for one in way.directions
     ]
     return WayPart(
         way=way,
@@ -156,8 +155,12 @@ def _better(name: str) -> str:
     return BETTER[measure.better] if measure else ""
 
 
-def _figure(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4g}"
+def _figure(value: float | None, beside: float | None = None) -> str:
+    """A number with as many decimals as its size, or that of the one that it stands beside, asks for."""
+    if value is None:
+        return "–"
+    size = abs(value if beside is None else beside)
+    return f"{value:.{0 if size >= 100 else 1 if size >= 10 else 2 if size >= 1 else 3}f}"
 
 
 def _reasons(omitted: dict[str, str]) -> list[tuple[str, str]]:

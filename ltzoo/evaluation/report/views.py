@@ -13,6 +13,7 @@ from ltzoo.bridge.bridge import Bridge
 from ltzoo.bridge.report import TrainingReport
 from ltzoo.evaluation.bench_records import Bench, Way
 from ltzoo.evaluation.report.charts import Chart, Line, Mark, Svg, colour, shape_of, single_mark
+from ltzoo.evaluation.report.names import class_names
 from ltzoo.evaluation.workbench import Workbench
 
 __all__ = ["Pareto", "SharedView", "Training", "pareto", "shared_view", "training"]
@@ -31,6 +32,8 @@ TITLES = {
     "seconds": "seconds until it can translate (less is better)",
 }
 LEAST_SECONDS = 0.01
+LABEL = 20
+"""Letters of a way's name in a chart."""
 
 
 @dataclass(frozen=True)
@@ -38,14 +41,16 @@ class SharedView:
     """z′ of a bridge in two dimensions, with the key to it.
 
     Attributes:
-        chart: The drawing.
+        by_class: The drawing, coloured by class; by model, where there are no classes.
+        by_model: The same points, coloured by model; None where the first one is.
         explained: Share of the variance of z′ that it shows.
         points: Points a model, at most.
         classes: Class and its colour.
         models: Model and a drawing of its shape.
     """
 
-    chart: Svg
+    by_class: Svg
+    by_model: Svg | None
     explained: float
     points: int
     classes: list[tuple[str, str]]
@@ -70,14 +75,16 @@ class Pareto:
         source: Id of the model translated from.
         target: Id of the model translated to.
         charts: One a pair of criteria.
-        ways: Number, name, whether it is on the front.
+        front: Ways that no other one beats.
+        behind: The other ones.
         without: Ways that lack a figure and are not drawn.
     """
 
     source: str
     target: str
     charts: list[Svg]
-    ways: list[tuple[int, str, bool]]
+    front: list[str]
+    behind: list[str]
     without: list[str]
 
 
@@ -96,35 +103,42 @@ def shared_view(bridge: Bridge, workbench: Workbench) -> SharedView:
         classes += [0] * len(held_out) if found is None else found.tolist()
         models += [index] * len(held_out)
     points, explained = _principal(torch.cat(codes))
-    names = workbench.labels.classes
-    marks = [
-        Mark(
-            x,
-            y,
-            title=f"{bridge.models[model]}: {names[label]}" if names else bridge.models[model],
-            colour=colour(label, len(names)) if names else colour(model, len(bridge.models)),
-            shape=shape_of(model),
-        )
-        for (x, y), label, model in zip(points.tolist(), classes, models, strict=True)
-    ]
-    # In turn rather than one model on top of the other.
-    order = torch.randperm(len(marks), generator=torch.Generator().manual_seed(0)).tolist()
-    chart = Chart(
-        "z′ of held-out latents in two dimensions",
-        "first principal component",
-        "second principal component",
-        marks=[marks[index] for index in order],
-        ticks=False,
-        width=560,
-        height=440,
-    )
+    names = class_names(workbench.labels, bridge.models)
+    of_classes = [colour(index, len(names)) for index in range(len(names))]
+    of_models = [colour(index, len(bridge.models)) for index in range(len(bridge.models))]
+
+    def draw(what: str, colours: list[str]) -> Svg:
+        marks = [
+            Mark(
+                x,
+                y,
+                title=f"{bridge.models[model]}: {names[label]}" if names else bridge.models[model],
+                colour=mark,
+                shape=shape_of(model),
+            )
+            for (x, y), label, model, mark in zip(points.tolist(), classes, models, colours, strict=True)
+        ]
+        # In turn rather than one model on top of the other.
+        order = torch.randperm(len(marks), generator=torch.Generator().manual_seed(0)).tolist()
+        return Chart(
+            f"z′ of held-out latents in two dimensions, coloured by {what}",
+            "first principal component",
+            "second principal component",
+            marks=[marks[index] for index in order],
+            ticks=False,
+            width=560,
+            height=440,
+        ).svg()
+
+    by_model = draw("model", [of_models[model] for model in models])
     return SharedView(
-        chart=chart.svg(),
+        by_class=draw("class", [of_classes[label] for label in classes]) if names else by_model,
+        by_model=by_model if names else None,
         explained=explained,
         points=POINTS,
-        classes=[(name, colour(index, len(names))) for index, name in enumerate(names)],
+        classes=list(zip(names, of_classes, strict=True)),
         models=[
-            (model, single_mark(shape_of(index), "#555555" if names else colour(index, len(bridge.models))))
+            (model, single_mark(shape_of(index), of_models[index]))
             for index, model in enumerate(bridge.models)
         ],
     )
@@ -179,7 +193,6 @@ def pareto(bench: Bench, source: str, target: str) -> Pareto:
             without.append(way.name)
         else:
             found[way.name] = values
-    numbers = {name: index for index, name in enumerate(found, start=1)}
     front = {
         name: not any(_dominates(other, own) for key, other in found.items() if key != name)
         for name, own in found.items()
@@ -193,8 +206,8 @@ def pareto(bench: Bench, source: str, target: str) -> Pareto:
                 values[y],
                 title=f"{name}: {values[x]:.3g}, {values[y]:.3g}",
                 colour=colour(0 if kinds[name] == "recipe" else 9, 10),
-                size=9,
-                label=str(numbers[name]),
+                size=5,
+                label=name if len(name) <= LABEL else name[: LABEL - 1] + "…",
                 hollow=not front[name],
             )
             for name, values in found.items()
@@ -208,8 +221,14 @@ def pareto(bench: Bench, source: str, target: str) -> Pareto:
             log_y=_can_be_log(y, found),
         )
         charts.append(chart.svg())
-    ways = [(numbers[name], name, front[name]) for name in found]
-    return Pareto(source, target, charts, ways, without)
+    return Pareto(
+        source,
+        target,
+        charts,
+        front=[name for name in found if front[name]],
+        behind=[name for name in found if not front[name]],
+        without=without,
+    )
 
 
 def _can_be_log(criterion: str, found: dict[str, dict[str, float]]) -> bool:

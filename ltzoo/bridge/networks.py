@@ -1,0 +1,44 @@
+"""Which network a recipe and the models' latents ask for."""
+
+from __future__ import annotations
+
+from ltzoo.bridge.based import BasedAutoencoder
+from ltzoo.bridge.config import Architecture
+from ltzoo.bridge.network import BridgeNetwork, SharedAutoencoder
+from ltzoo.bridge.recipe import Recipe
+
+__all__ = ["make_architecture", "make_network"]
+
+
+def make_architecture(recipe: Recipe, sizes: tuple[int, ...], classes: int) -> Architecture:
+    """The architecture that a recipe gives for latents of these sizes.
+
+    Args:
+        recipe: The recipe.
+        sizes: Length of each model's latents.
+        classes: How many classes the models share; 0 without labels.
+    """
+    if recipe.base == "none":
+        return Architecture(
+            sizes=sizes,
+            classes=classes,
+            layers=recipe.layers,
+            width=recipe.width,
+            shared_dim=recipe.shared_dim,
+            classifier=recipe.classifier,
+        )
+    return Architecture(
+        sizes=sizes,
+        classes=classes,
+        layers=recipe.layers if recipe.steps else 0,
+        width=recipe.width,
+        shared_dim=(recipe.shared_dim or max(sizes)) + classes,
+        base=True,
+        members=recipe.inference_members,
+        temperature=recipe.temperature,
+    )
+
+
+def make_network(architecture: Architecture) -> BridgeNetwork:
+    """The network of an architecture, with weights that are not initialised."""
+    return BasedAutoencoder(architecture) if architecture.base else SharedAutoencoder(architecture)

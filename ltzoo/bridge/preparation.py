@@ -1,0 +1,174 @@
+"""What is done before the first step: frames of the base, networks that infer classes, and what is usual."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from ltzoo.bridge.based import BasedAutoencoder
+from ltzoo.bridge.bases import Moments, solve_base
+from ltzoo.bridge.network import BridgeNetwork
+from ltzoo.bridge.novelty import Novelty
+from ltzoo.bridge.objective import SMOOTHING
+from ltzoo.bridge.quantiles import QuantileTable
+from ltzoo.bridge.randomness import Purpose, generator, normal
+from ltzoo.bridge.recipe import Recipe
+from ltzoo.bridge.sampling import TrainingSet, validation_part
+from ltzoo.errors import TrainingError
+from ltzoo.latents import LatentSet
+
+__all__ = ["MAX_BASE_SIZE", "fit_novelty", "prepare_base", "quantile_tables"]
+
+MAX_BASE_SIZE = 2048
+"""Longer latents have covariances too large to be solved for here."""
+
+CHUNK = 8192
+
+ROUNDS = 2
+"""How often unlabelled latents are given the classes inferred for them, and inference learns from these."""
+
+SURE = 0.6
+"""Probability from which an inferred class is taken for a label. Smoothed labels keep it below 0.96."""
+
+INFERENCE_BATCH = 512
+INFERENCE_RATE = 3e-3
+INFERENCE_DECAY = 0.01
+WARM_UP = 0.3
+
+
+def prepare_base(network: BasedAutoencoder, sets: Sequence[TrainingSet], recipe: Recipe, seed: int) -> None:
+    """Trains the inference of classes and solves for the base.
+
+    Latents without a label take part with the class that is inferred for them, unless that is in doubt.
+
+    Args:
+        network: Gets both; its normalisation is set already.
+        sets: The latents, one a model.
+        recipe: Which base, and how long inference is trained.
+        seed: Of the run.
+
+    Raises:
+        TrainingError: Latents are too long, or the base comes out not finite.
+    """
+    too_long = [data.model for data in sets if data.mean[0].numel() > MAX_BASE_SIZE]
+    if too_long:
+        raise TrainingError(
+            f"latents of {too_long[0]} are longer than the {MAX_BASE_SIZE} numbers that a closed-form base takes",
+            hint="use a recipe without a base: --recipe tian-engel-2019",
+        )
+    if network.architecture.classes:
+        for end, data in enumerate(sets):
+            _train_inference(network, end, data, recipe, seed)
+            for _ in range(ROUNDS if len(data.rest) else 0):
+                data.guess(_guesses(network, end, data))
+                _train_inference(network, end, data, recipe, seed)
+    with torch.no_grad():
+        moments = [_moments(network, end, data) for end, data in enumerate(sets)]
+        frames = solve_base(moments, network.architecture.code_dim, recipe)
+        for end, values in enumerate(frames):
+            for part in (values.mean, values.into, values.out_of):
+                if not bool(part.isfinite().all()):
+                    raise TrainingError(f"the base '{recipe.base}' of {sets[end].model} is not finite")
+            network.set_frame(end, values.mean, values.into, values.out_of)
+
+
+def quantile_tables(
+    network: BridgeNetwork, sets: Sequence[TrainingSet], levels: int, seed: int
+) -> list[QuantileTable]:
+    """A table of each model's latents, in the units of the network; ``levels`` rows of a class are compared."""
+    tables = []
+    for end, data in enumerate(sets):
+        groups = [network.normalize(data.mean[torch.from_numpy(rows)], end) for rows in data.groups]
+        tables.append(QuantileTable(groups, levels, generator(seed, Purpose.DIRECTIONS, end)))
+    return tables
+
+
+def fit_novelty(network: BridgeNetwork, sets: Sequence[TrainingSet], latents: Sequence[LatentSet]) -> None:
+    """Sets what is usual for each model's latents.
+
+    Args:
+        network: Its normalisation is set already.
+        sets: What is trained on, one a model.
+        latents: The sets that they were taken from, for their held-out part.
+    """
+    with torch.no_grad():
+        for end, (data, whole) in enumerate(zip(sets, latents, strict=True)):
+            groups = [network.normalize(data.mean[torch.from_numpy(rows)], end) for rows in data.groups]
+            held_out = network.normalize(validation_part(whole).latents.to(data.mean.device), end)
+            novelty = network.novelty[end]
+            assert isinstance(novelty, Novelty)
+            novelty.fit(groups, held_out)
+
+
+def _moments(network: BasedAutoencoder, end: int, data: TrainingSet) -> Moments:
+    moments = Moments(data.mean[0].numel(), len(data.groups))
+    for label, rows in enumerate(data.groups):
+        for chunk in np.split(rows, range(CHUNK, len(rows), CHUNK)):
+            index = torch.from_numpy(chunk).to(data.mean.device)
+            std = None if data.std is None else network.normalize_std(data.std[index], end)
+            moments.add(network.normalize(data.mean[index], end), std, label)
+    return moments
+
+
+def _guesses(network: BasedAutoencoder, end: int, data: TrainingSet) -> list[np.ndarray]:
+    """Row numbers of unlabelled latents, by the class that is inferred for them without much doubt."""
+    index = torch.from_numpy(data.rest).to(data.mean.device)
+    with torch.no_grad():
+        parts = [
+            network.inference_logits(network.normalize(data.mean[chunk], end), end).softmax(dim=1)
+            for chunk in index.split(CHUNK)
+        ]
+    sure, classes = torch.cat(parts).cpu().max(dim=1)
+    kept = (sure >= SURE).numpy()
+    return [data.rest[kept & (classes.numpy() == label)] for label in range(network.architecture.classes)]
+
+
+def _train_inference(
+    network: BasedAutoencoder, end: int, data: TrainingSet, recipe: Recipe, seed: int
+) -> None:
+    for member in range(network.architecture.members):
+        _train_member(network, end, member, data, recipe.inference_steps, seed)
+
+
+def _train_member(
+    network: BasedAutoencoder, end: int, member: int, data: TrainingSet, steps: int, seed: int
+) -> None:
+    """Trains one network that infers classes: classes in equal shares, latents drawn from their posteriors."""
+    net = network.inference_member(end, member)
+    trained_on = next(net.parameters()).requires_grad
+    net.requires_grad_(True)
+    optimizer = torch.optim.AdamW(
+        net.parameters(), lr=INFERENCE_RATE, weight_decay=INFERENCE_DECAY, fused=True
+    )
+    classes = len(data.groups)
+    per_class = max(INFERENCE_BATCH // classes, 1)
+    targets = torch.arange(classes, device=data.mean.device).repeat(per_class)
+    with torch.enable_grad():
+        for step in range(steps):
+            rng = generator(seed, Purpose.INFERENCE, end, member, step)
+            picks = rng.random((per_class, classes))
+            rows = np.stack(
+                [group[(picks[:, c] * len(group)).astype(np.int64)] for c, group in enumerate(data.groups)], 1
+            )
+            index = torch.from_numpy(rows.ravel()).to(data.mean.device)
+            x = network.normalize(data.mean[index], end)
+            if data.std is not None:
+                x = x + network.normalize_std(data.std[index], end) * normal(rng, *x.shape).to(x.device)
+            loss = F.cross_entropy(net(x), targets, label_smoothing=SMOOTHING)
+            for group in optimizer.param_groups:
+                group["lr"] = INFERENCE_RATE * _one_cycle(step, steps)
+            optimizer.zero_grad()
+            torch.autograd.backward(loss)
+            optimizer.step()
+    net.requires_grad_(trained_on).zero_grad()
+
+
+def _one_cycle(step: int, steps: int) -> float:
+    rise = max(1, round(WARM_UP * steps))
+    if step < rise:
+        return 0.04 + 0.96 * (1 - math.cos(math.pi * step / rise)) / 2
+    return (1 + math.cos(math.pi * (step - rise) / max(1, steps - rise))) / 2
