@@ -190,7 +190,8 @@ def test_files_are_readable_as_others_are(folder):
 
 def test_half_precision(bridge, tmp_path):
     bridge.save_pretrained(tmp_path / "half", dtype=torch.float16)
-    assert {t.dtype for t in load_file(tmp_path / "half" / WEIGHTS).values()} == {torch.float16}
+    for name, tensor in load_file(tmp_path / "half" / WEIGHTS).items():
+        assert tensor.dtype == (torch.float32 if name.startswith("novelty.") else torch.float16)
     z = Bridge.from_pretrained(tmp_path / "half").translate(latents(), source="toy/a", target="toy/b")
     assert z.dtype == torch.float32
     assert torch.allclose(z, bridge.translate(latents(), source="toy/a", target="toy/b"), atol=2e-2)

@@ -76,7 +76,8 @@ def write_folder(folder: Path, config: BridgeConfig, network: BridgeNetwork, dty
         folder: A new or empty folder, or one with a bridge and nothing else in it, which is replaced.
         config: The config.
         network: Gives the weights.
-        dtype: Of the stored weights: float32 or float16.
+        dtype: Of the stored weights: float32 or float16. What novelty is told by stays float32: its
+            scores grow with the length of latents, past the largest float16.
 
     Raises:
         BridgeError: The folder holds something else, cannot be written, or a weight is not finite in
@@ -86,7 +87,8 @@ def write_folder(folder: Path, config: BridgeConfig, network: BridgeNetwork, dty
         raise BridgeError(f"weights cannot be stored as {dtype}", hint="use torch.float32 or torch.float16")
     tensors = {}
     for name, tensor in network.state_dict().items():
-        tensors[name] = tensor.detach().cpu().to(dtype).contiguous()
+        stored = torch.float32 if name.startswith("novelty.") else dtype
+        tensors[name] = tensor.detach().cpu().to(stored).contiguous()
         if not bool(tensors[name].isfinite().all()):
             raise BridgeError(f"'{name}' is not finite as {str(dtype).removeprefix('torch.')}")
         if name.startswith("scale_") and not bool((tensors[name] > 0).all()):

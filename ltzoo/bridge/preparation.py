@@ -11,13 +11,14 @@ from torch.nn import functional as F
 
 from ltzoo.bridge.based import BasedAutoencoder
 from ltzoo.bridge.bases import Moments, solve_base
+from ltzoo.bridge.config import LabelMap
 from ltzoo.bridge.network import BridgeNetwork
 from ltzoo.bridge.novelty import Novelty
 from ltzoo.bridge.objective import SMOOTHING
 from ltzoo.bridge.quantiles import QuantileTable
 from ltzoo.bridge.randomness import Purpose, generator, normal
 from ltzoo.bridge.recipe import Recipe
-from ltzoo.bridge.sampling import TrainingSet, validation_part
+from ltzoo.bridge.sampling import TrainingSet, of_classes, validation_part
 from ltzoo.errors import TrainingError
 from ltzoo.latents import LatentSet
 
@@ -87,21 +88,31 @@ def quantile_tables(
     return tables
 
 
-def fit_novelty(network: BridgeNetwork, sets: Sequence[TrainingSet], latents: Sequence[LatentSet]) -> None:
+def fit_novelty(
+    network: BridgeNetwork, sets: Sequence[TrainingSet], latents: Sequence[LatentSet], label_map: LabelMap
+) -> None:
     """Sets what is usual for each model's latents.
+
+    Held-out latents of a label that is in no class do not count, as nothing was trained on their like.
 
     Args:
         network: Its normalisation is set already.
         sets: What is trained on, one a model.
         latents: The sets that they were taken from, for their held-out part.
+        label_map: The classes.
     """
     with torch.no_grad():
         for end, (data, whole) in enumerate(zip(sets, latents, strict=True)):
-            groups = [network.normalize(data.mean[torch.from_numpy(rows)], end) for rows in data.groups]
-            held_out = network.normalize(validation_part(whole).latents.to(data.mean.device), end)
+            rest = np.setdiff1d(data.rest, np.concatenate(data.groups))
+            *groups, unlabelled = (
+                network.normalize(data.mean[torch.from_numpy(rows)], end) for rows in (*data.groups, rest)
+            )
+            held_out, _ = of_classes(label_map, validation_part(whole))
             novelty = network.novelty[end]
             assert isinstance(novelty, Novelty)
-            novelty.fit(groups, held_out)
+            novelty.fit(
+                groups, network.normalize(held_out.latents.to(data.mean.device), end), rest=unlabelled
+            )
 
 
 def _moments(network: BasedAutoencoder, end: int, data: TrainingSet) -> Moments:

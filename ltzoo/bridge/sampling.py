@@ -20,7 +20,15 @@ from ltzoo.errors import FingerprintError, LatentsError, TrainingError, UsageErr
 from ltzoo.latents import SPLITS, LatentSet
 from ltzoo.spec import ModelSpec
 
-__all__ = ["Sampler", "TrainingSet", "check_latents", "keep_labels", "training_part", "validation_part"]
+__all__ = [
+    "Sampler",
+    "TrainingSet",
+    "check_latents",
+    "keep_labels",
+    "of_classes",
+    "training_part",
+    "validation_part",
+]
 
 MIN_ITEMS = 16
 VALIDATION_SHARE = 10
@@ -50,6 +58,21 @@ def validation_part(latents: LatentSet) -> LatentSet:
         return latents.part("validation")
     part = _train(latents)
     return part.select(_held_out(len(part)))
+
+
+def of_classes(label_map: LabelMap, part: LatentSet) -> tuple[LatentSet, Tensor | None]:
+    """Leaves out the items whose label is in no class.
+
+    Returns:
+        The others, and their class indices as `class_indices` gives them.
+    """
+    classes = class_indices(label_map, part)
+    if classes is None:
+        return part, None
+    assert part.labels is not None
+    # An item without a label may be of any class; one of another label is of none.
+    used = (classes >= 0) | (part.labels.cpu() < 0)
+    return part.select(used), classes[used]
 
 
 def keep_labels(latents: LatentSet, per_class: int, seed: int) -> LatentSet:
@@ -153,13 +176,7 @@ class TrainingSet:
     """
 
     def __init__(self, latents: LatentSet, label_map: LabelMap, device: str | torch.device) -> None:
-        part = training_part(latents)
-        classes = class_indices(label_map, part)
-        if classes is not None:
-            assert part.labels is not None
-            # An item without a label may be of any class; one of another label is of none.
-            used = (classes >= 0) | (part.labels.cpu() < 0)
-            part, classes = part.select(used), classes[used]
+        part, classes = of_classes(label_map, training_part(latents))
         if len(part) < MIN_ITEMS:
             raise TrainingError(
                 f"{len(part)} latents of {latents.model} to train on are too few; at least {MIN_ITEMS} are needed",

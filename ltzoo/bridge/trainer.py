@@ -114,7 +114,7 @@ def train_bridge(
     )
     run = _Run(identity, architecture, sets, torch.device(device))
     run.prepare()
-    fit_novelty(run.network, sets, latents)
+    fit_novelty(run.network, sets, latents, label_map)
     path = None if checkpoint is None else Path(checkpoint)
     resumed_at = None
     if path is not None and resume and path.exists():

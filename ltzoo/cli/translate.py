@@ -27,6 +27,9 @@ from ltzoo.zoo import find_route, load_model
 NAMED = 5
 """Inputs that a warning names."""
 
+SHORT = 80
+"""Characters of a name that it shows."""
+
 
 @click.command(cls=Command)
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
@@ -124,7 +127,7 @@ def translate(
 
 def _warned(names: list[str], source: ModelSpec) -> str:
     """What to make of inputs past the usual."""
-    shown = ", ".join(one_line(name)[:80] for name in names[:NAMED]) + (
+    shown = ", ".join(_short(one_line(name)) for name in names[:NAMED]) + (
         f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
     )
     return (
@@ -132,6 +135,11 @@ def _warned(names: list[str], source: ModelSpec) -> str:
         f"{source.id}, so the translation may mean nothing; does it look like the data of {source.id} "
         f"(ltzoo models show {source.id})?"
     )
+
+
+def _short(name: str) -> str:
+    """The beginning and the end of a long name: a path says at its end which file it is."""
+    return name if len(name) <= SHORT else f"{name[:30]}...{name[-(SHORT - 33) :]}"
 
 
 def _described(route: Route) -> str:

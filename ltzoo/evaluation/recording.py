@@ -46,4 +46,5 @@ def _stored_dtype(path: Path) -> torch.dtype:
             stored = {file.get_slice(name).get_dtype() for name in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError) as error:
         raise BridgeError(f"{path} cannot be read: {error}") from error
-    return torch.float16 if stored == {"F16"} else torch.float32
+    # Some tensors are float32 in either case.
+    return torch.float16 if "F16" in stored else torch.float32
