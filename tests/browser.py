@@ -15,6 +15,9 @@ import pytest
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
+TIMEOUT = 300
+"""Seconds that a page may take: a browser is a dozen processes, and tests share the machine."""
+
 needs_chromium = pytest.mark.skipif(
     CHROMIUM is None, reason="no chromium; install it: apt-get install chromium"
 )
@@ -96,6 +99,10 @@ def show(path: Path, *options: str) -> Shown:
             "--disable-dev-shm-usage",
             "--disable-background-networking",
             "--disable-component-update",
+            "--disable-extensions",
+            "--disable-sync",
+            # What the browser wants for itself fails at once, also where names are not resolved.
+            "--proxy-server=http://127.0.0.1:9",
             "--window-size=1280,2000",
             f"--user-data-dir={path.parent / 'profile'}",
             "--enable-logging=stderr",
@@ -107,7 +114,7 @@ def show(path: Path, *options: str) -> Shown:
         ],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=TIMEOUT,
         check=False,
     )
     assert done.returncode == 0, done.stderr
