@@ -65,3 +65,17 @@ def test_without_a_base_there_is_something_to_train():
     for overrides in ({"steps": 0}, {"shared_dim": 0}):
         with pytest.raises(UsageError, match="without a base"):
             get_recipe("tian-engel-2019", **overrides)
+
+
+@pytest.mark.parametrize(
+    ("name", "overrides", "message"),
+    [
+        ("default", {"classifier_weight": 0.5}, "classifier_weight has no effect on the base"),
+        ("tian-engel-2019", {"recognition_weight": 0.5}, "recognition_weight has no effect without"),
+        ("tian-engel-2019", {"inference_weight": 0.5}, "inference_weight has no effect without"),
+        ("class-gaussian", {"shared_dim": 3}, "takes shared_dim 0"),
+    ],
+)
+def test_what_would_have_no_effect_is_refused(name, overrides, message):
+    with pytest.raises(UsageError, match=message):
+        get_recipe(name, **overrides)

@@ -196,11 +196,9 @@ class BasedAutoencoder(BridgeNetwork):
     def _turns(self, x: Tensor) -> Tensor:
         """One-hots of classes in turn."""
         count = self.architecture.classes
-        return (
-            torch.eye(count, device=x.device).repeat(len(x) // max(count, 1), 1)
-            if count
-            else x.new_zeros(len(x), 0)
-        )
+        if not count:
+            return x.new_zeros(len(x), 0)
+        return torch.eye(count, device=x.device).repeat(len(x) // count, 1)
 
     def _weights(self, classes: Tensor, known: bool) -> Tensor | None:
         if known:

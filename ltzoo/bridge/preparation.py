@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -19,6 +18,7 @@ from ltzoo.bridge.quantiles import QuantileTable
 from ltzoo.bridge.randomness import Purpose, generator, normal
 from ltzoo.bridge.recipe import Recipe
 from ltzoo.bridge.sampling import TrainingSet, of_classes, validation_part
+from ltzoo.bridge.schedule import one_cycle
 from ltzoo.errors import TrainingError
 from ltzoo.latents import LatentSet
 
@@ -38,7 +38,7 @@ SURE = 0.6
 INFERENCE_BATCH = 512
 INFERENCE_RATE = 3e-3
 INFERENCE_DECAY = 0.01
-WARM_UP = 0.3
+INFERENCE_WARM_UP = 0.3
 
 
 def prepare_base(network: BasedAutoencoder, sets: Sequence[TrainingSet], recipe: Recipe, seed: int) -> None:
@@ -171,15 +171,8 @@ def _train_member(
                 x = x + network.normalize_std(data.std[index], end) * normal(rng, *x.shape).to(x.device)
             loss = F.cross_entropy(net(x), targets, label_smoothing=SMOOTHING)
             for group in optimizer.param_groups:
-                group["lr"] = INFERENCE_RATE * _one_cycle(step, steps)
+                group["lr"] = INFERENCE_RATE * one_cycle(step, steps, INFERENCE_WARM_UP)
             optimizer.zero_grad()
             torch.autograd.backward(loss)
             optimizer.step()
     net.requires_grad_(trained_on).zero_grad()
-
-
-def _one_cycle(step: int, steps: int) -> float:
-    rise = max(1, round(WARM_UP * steps))
-    if step < rise:
-        return 0.04 + 0.96 * (1 - math.cos(math.pi * step / rise)) / 2
-    return (1 + math.cos(math.pi * (step - rise) / max(1, steps - rise))) / 2

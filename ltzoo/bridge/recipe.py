@@ -102,8 +102,17 @@ class Recipe(Record):
     classifier_weight: Weight = 0.0
 
     def __post_init__(self) -> None:
-        if self.base == "none" and not (self.steps and self.shared_dim):
+        based = self.base != "none"
+        if not based and not (self.steps and self.shared_dim):
             raise SpecError(f"recipe '{self.name}': without a base, steps and shared_dim must be above 0")
+        if self.base == "class-gaussian" and self.shared_dim:
+            raise SpecError(f"recipe '{self.name}': the base class-gaussian takes shared_dim 0")
+        # A weight that nothing is done with would look as if it had been tried.
+        idle = ("classifier_weight",) if based else ("recognition_weight", "inference_weight")
+        for name in idle:
+            if getattr(self, name):
+                where = f"on the base {self.base}" if based else "without a base"
+                raise SpecError(f"recipe '{self.name}': {name} has no effect {where} and must be 0")
 
     @property
     def translates(self) -> bool:

@@ -31,6 +31,7 @@ from ltzoo.bridge.randomness import Purpose, check_seed, generator
 from ltzoo.bridge.recipe import Recipe, get_recipe
 from ltzoo.bridge.report import HeldOut, LossRow, TrainingReport
 from ltzoo.bridge.sampling import Sampler, TrainingSet, check_latents, keep_labels, validation_part
+from ltzoo.bridge.schedule import one_cycle
 from ltzoo.errors import SpecError, TrainingError
 from ltzoo.latents import LatentSet
 from ltzoo.spec import ModelSpec
@@ -39,7 +40,6 @@ __all__ = ["learning_rate", "train_bridge"]
 
 LOSS_ROWS = 100
 WARM_UP = 0.1
-FIRST_RATE = 0.04
 
 
 def train_bridge(
@@ -113,6 +113,7 @@ def train_bridge(
         seed=seed,
     )
     run = _Run(identity, architecture, sets, torch.device(device))
+    # Also where a checkpoint follows: which classes unlabelled latents are taken for is not stored.
     run.prepare()
     fit_novelty(run.network, sets, latents, label_map)
     path = None if checkpoint is None else Path(checkpoint)
@@ -158,12 +159,7 @@ def learning_rate(recipe: Recipe, step: int) -> float:
     """The rate of one step, counted from 0."""
     if recipe.schedule == "constant":
         return recipe.learning_rate
-    rise = max(1, round(WARM_UP * recipe.steps))
-    if step < rise:
-        share = FIRST_RATE + (1 - FIRST_RATE) * (1 - math.cos(math.pi * step / rise)) / 2
-    else:
-        share = (1 + math.cos(math.pi * (step - rise) / (recipe.steps - rise))) / 2
-    return recipe.learning_rate * share
+    return recipe.learning_rate * one_cycle(step, recipe.steps, WARM_UP)
 
 
 class _Run:
