@@ -36,6 +36,17 @@ def ltzoo(capsys):
     return call
 
 
+@pytest.fixture(scope="module")
+def one_thread():
+    """More threads only get in each other's way on networks as small as those of tests."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The data sets beside the checkout; tests that use them are marked ``data``."""

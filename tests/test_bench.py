@@ -8,7 +8,6 @@ from pathlib import Path
 
 import evaluation_plugin
 import pytest
-import torch
 from bridge_samples import tiny_recipe
 from evaluation_world import A, B, make_latents, make_spec
 
@@ -29,13 +28,8 @@ RECIPE = tiny_recipe(steps=200, width=32, shared_dim=6)
 
 
 @pytest.fixture(autouse=True)
-def quick(monkeypatch):
+def quick(monkeypatch, one_thread):
     monkeypatch.setattr("ltzoo.evaluation.classifier.STEPS", 40)
-    # Tensors this small are slower on several threads, much slower where the cores are busy.
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture

@@ -20,17 +20,10 @@ from ltzoo.bridge import Bridge, TrainingReport, train_bridge, trainer
 from ltzoo.bridge.trainer import learning_rate
 from ltzoo.errors import FingerprintError, LatentsError, TrainingError, UsageError
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 A, B, C = make_spec("a"), make_spec("b"), make_spec("c", size=6)
 PAIR = [make_latents(A), make_latents(B, seed=1)]
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """More threads only get in each other's way on networks this small."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def train(latents=PAIR, models=(A, B), **options):

@@ -26,15 +26,9 @@ from ltzoo.latents.spans import count, missing, shares, union
 from ltzoo.media import ArrayItems, open_items
 from ltzoo.zoo import set_default_zoo
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 TESTS = Path(__file__).parent
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 # Spans

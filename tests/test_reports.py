@@ -56,12 +56,8 @@ VOID = {"meta", "link", "img", "br"}
 
 
 @pytest.fixture(autouse=True)
-def quick(monkeypatch):
+def quick(monkeypatch, one_thread):
     monkeypatch.setattr("ltzoo.evaluation.classifier.STEPS", 40)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture

@@ -25,6 +25,8 @@ from ltzoo.routes import Hop, Route, accuracy_of, best_route, reachable, route_t
 from ltzoo.spec import FileSpec
 from ltzoo.zoo import set_default_zoo
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 # The search
 
 MODELS = "abcdef"
@@ -133,14 +135,6 @@ def test_a_figure_that_is_no_accuracy_counts_as_none(value):
 
 MIDDLE = replace(spec("a"), id="other/middle")
 SPECS = {"a": spec("a"), "middle": MIDDLE, "b": spec("b")}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def latents(n: int = 32, seed: int = 0) -> torch.Tensor:
