@@ -13,6 +13,7 @@ from typing import Literal
 
 from benchmarks.claims.results import Figure, Results
 from benchmarks.claims.variants import DIRECTIONS
+from ltzoo.evaluation.places import Better, badness, relative_places
 
 Verdict = Literal["held", "not held", "not measured"]
 
@@ -22,7 +23,7 @@ DEVIATIONS = 2.0
 MAGNITUDES = 100.0
 INTERFACES = ("laptop", "autoencoder", "class-gaussian", "class-axes")
 
-RANKED: Mapping[str, Literal["higher", "lower", "one"]] = {
+RANKED: Mapping[str, Better] = {
     SHARE: "higher",
     FIDELITY: "lower",
     "coverage": "higher",
@@ -99,22 +100,17 @@ def _locality(results: Results) -> list[Condition]:
     return found
 
 
-def _smoothness(results: Results) -> list[Condition]:
-    found = []
-    for direction in DIRECTIONS:
-        own = results.figure("laptop", "smoothness", direction)
-        bar = ENOUGH * results.figure("own", "smoothness", direction).mean
-        found.append(_at_least(own, bar, direction))
-    return found
+def _most_of(measure: str, variant: str, whole: str) -> Callable[[Results], list[Condition]]:
+    """A variant has most of what another one has."""
 
+    def check(results: Results) -> list[Condition]:
+        found = []
+        for direction in DIRECTIONS:
+            bar = ENOUGH * results.figure(whole, measure, direction).mean
+            found.append(_at_least(results.figure(variant, measure, direction), bar, direction))
+        return found
 
-def _data(results: Results) -> list[Condition]:
-    found = []
-    for direction in DIRECTIONS:
-        few = results.figure("labels-10", "transfer_accuracy", direction)
-        bar = ENOUGH * results.figure("laptop", "transfer_accuracy", direction).mean
-        found.append(_at_least(few, bar, direction))
-    return found
+    return check
 
 
 def _needed(variant: str) -> Callable[[Results], list[Condition]]:
@@ -148,35 +144,18 @@ def _cost(results: Results) -> list[Condition]:
 def mean_places(results: Results, names: Sequence[str]) -> dict[str, float]:
     """The mean place of each variant by the rule of `ltzoo bench`: 0 first in everything, 1 last.
 
-    Written out here without torch; a test holds it to `ltzoo.evaluation.ranking.rank_ways`.
+    `ltzoo.evaluation.ranking.rank_ways` cannot be used without torch; a test holds this to it.
     """
     places: dict[str, list[float]] = {name: [] for name in names}
     for measure, better in RANKED.items():
         by_direction = []
         for direction in DIRECTIONS:
             values = {name: results.figure(name, measure, direction).mean for name in names}
-            by_direction.append(_places({name: _badness(measure, better, x) for name, x in values.items()}))
+            worse = {name: badness(measure, x, better) for name, x in values.items()}
+            by_direction.append(relative_places(worse))
         for name in names:
             places[name].append(statistics.fmean(one[name] for one in by_direction))
     return {name: statistics.fmean(found) for name, found in places.items()}
-
-
-def _badness(measure: str, better: str, value: float) -> float:
-    if better == "one":
-        return abs(value - 1)
-    if measure == SHARE:
-        value = min(value, 1.0)
-    return value if better == "lower" else -value
-
-
-def _places(badness: Mapping[str, float]) -> dict[str, float]:
-    others = len(badness) - 1
-    places = {}
-    for name, own in badness.items():
-        better = sum(other < own for other in badness.values())
-        equal = sum(other == own for other in badness.values()) - 1
-        places[name] = (better + equal / 2) / others
-    return places
 
 
 def _at_least(figure: Figure, bound: float, where: str) -> Condition:
@@ -236,7 +215,7 @@ CLAIMS = (
         "latents of a class.",
         variants=("laptop", "own", "nearest-retrieval"),
         measures=("smoothness",),
-        check=_smoothness,
+        check=_most_of("smoothness", "laptop", "own"),
     ),
     Claim(
         name="data",
@@ -247,7 +226,7 @@ CLAIMS = (
         "all labels give.",
         variants=("labels-1", "labels-3", "labels-10", "labels-100", "laptop"),
         measures=("transfer_accuracy", FIDELITY, OVERLAP),
-        check=_data,
+        check=_most_of("transfer_accuracy", "labels-10", "laptop"),
     ),
     _part(
         "swd",

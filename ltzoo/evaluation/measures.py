@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
@@ -26,6 +25,7 @@ from ltzoo.evaluation.metrics.frechet import (
 from ltzoo.evaluation.metrics.neighbours import neighbourhood_overlap
 from ltzoo.evaluation.metrics.smoothness import path_smoothness, same_class_pairs
 from ltzoo.evaluation.metrics.spread import class_variances, spread
+from ltzoo.evaluation.places import Better
 from ltzoo.evaluation.references import RandomRetrieval
 from ltzoo.evaluation.translation import Translation
 from ltzoo.evaluation.workbench import Need
@@ -61,7 +61,7 @@ class Measure:
 
     name: str
     title: str
-    better: Literal["higher", "lower", "one"]
+    better: Better
     take: Take
     needs: tuple[Need, ...] = ()
     seeded: bool = False

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import itertools
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from ltzoo.evaluation.bench_records import Ranking, Standing, Way
 from ltzoo.evaluation.measures import get_measure
+from ltzoo.evaluation.places import badness, relative_places
 
 __all__ = ["RANKED", "RULE", "rank_ways"]
 
@@ -34,7 +35,6 @@ RULE = (
     "that reference, which then has no place in it either."
 )
 
-CAPPED = "transfer_accuracy_share"
 REASONS = 4
 
 Places = dict[str, dict[str, float]]
@@ -73,42 +73,20 @@ def _places(ways: Sequence[Way]) -> Places:
     directions = dict.fromkeys((one.source, one.target) for way in ways for one in way.directions)
     found: dict[str, dict[str, list[float]]] = {}
     for (source, target), measure in itertools.product(directions, RANKED):
-        badness = {}
+        found_bad = {}
         for way in ways:
             result = way.direction(source, target)
             value = result.value(measure) if result and measure not in way.saturates else None
             if value is not None:
-                badness[way.name] = _badness(measure, value)
-        for name, place in _relative(badness).items():
+                known = get_measure(measure)
+                assert known is not None
+                found_bad[way.name] = badness(measure, value, known.better)
+        for name, place in relative_places(found_bad).items():
             found.setdefault(name, {}).setdefault(measure, []).append(place)
     return {
         name: {measure: statistics.fmean(places) for measure, places in of_way.items()}
         for name, of_way in found.items()
     }
-
-
-def _badness(measure: str, value: float) -> float:
-    """The value so that less is better."""
-    known = get_measure(measure)
-    assert known is not None
-    if known.better == "one":
-        return abs(value - 1)
-    if measure == CAPPED:
-        value = min(value, 1.0)
-    return value if known.better == "lower" else -value
-
-
-def _relative(badness: Mapping[str, float]) -> dict[str, float]:
-    """Places from 0 to 1, equal ones shared; none where there is nothing to compare."""
-    others = len(badness) - 1
-    if others < 1:
-        return {}
-    places = {}
-    for name, own in badness.items():
-        better = sum(other < own for other in badness.values())
-        equal = sum(other == own for other in badness.values()) - 1
-        places[name] = (better + equal / 2) / others
-    return places
 
 
 def _why(way: Way, best: Way, places: Places) -> str:
