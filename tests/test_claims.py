@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from evaluation_world import A, B, make_latents, make_spec
+from evaluation_world import CLASSES, A, B, make_latents, make_spec
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -49,7 +49,7 @@ def runs(variant: str, figures: dict[str, float], **changed: float) -> list[Resu
             variant=variant,
             seed=seed,
             settings=get_variant(variant).settings(),
-            trained_items=(100, 100),
+            labelled_items=(100, 100),
             figures={
                 direction: {
                     name: value * (1 + 0.001 * seed)
@@ -215,20 +215,13 @@ def test_the_page_is_made_without_torch():
 # The runs
 
 
-@pytest.mark.parametrize("per_class", [1, 3])
-def test_few_labels_are_those_that_are_trained_on(per_class):
+@pytest.mark.parametrize(("name", "per_class"), [("labels-1", 1), ("labels-3", 3), ("laptop", None)])
+def test_runs_have_as_many_labels_as_their_name_says(name, per_class):
     latents = make_latents(A)
-    few = training.with_few_labels(latents, per_class, seed=0)
+    (few,) = training.with_labels(get_variant(name), [latents], seed=0)
     assert torch.equal(few.latents, latents.latents)
-    kept = few.labels >= 0
-    assert torch.equal(few.labels[kept], latents.labels[kept])
-    counts = torch.bincount(training_part(few).labels + 1)[1:]
-    assert counts.tolist() == [per_class] * len(latents.label_names)
-    assert int(kept.sum()) == counts.sum()
-    again = training.with_few_labels(latents, per_class, seed=0)
-    other = training.with_few_labels(latents, per_class, seed=1)
-    assert torch.equal(again.labels, few.labels)
-    assert not torch.equal(other.labels, few.labels)
+    everything = int((training_part(latents).labels >= 0).sum())
+    assert training.labelled_items(few) == (everything if per_class is None else per_class * CLASSES)
 
 
 def test_edits_change_the_network_and_end():
@@ -286,7 +279,7 @@ def test_a_run_writes_what_the_page_reads(tmp_path):
     assert done.stdout.count("[3/3]") == 1
     found = read(tmp_path)
     assert list(found.runs) == ["laptop", "nearest-retrieval", "own"]
-    assert found.runs["laptop"][0].trained_items == (9000, 9000)
+    assert found.runs["laptop"][0].labelled_items == (9000, 9000)
     text = page.sections(found)
     assert "smoothness" in text
     assert [claim.verdict(found) != "not measured" for claim in CLAIMS].count(True) == 1

@@ -95,14 +95,12 @@ def _remarks(claim: Claim, results: Results) -> list[str]:
     """What the reader should know, where the stored runs say so."""
     if claim.name != "data":
         return []
-    items = {name: sum(results.runs[name][0].trained_items) for name in claim.variants}
+    items = {name: sum(results.runs[name][0].labelled_items) for name in claim.variants}
     listed = ", ".join(f"{count} for {get_variant(name).title}" for name, count in items.items())
-    remark = f"Latents trained on, both models together: {listed}."
-    if items["labels-10"] < items["laptop"]:
-        remark += (
-            " Those without a label are left out here; the authors' code uses them for all terms but one."
-        )
-    return [remark]
+    return [
+        f"Labelled latents, both models together: {listed}. With this recipe the other latents serve for nothing but "
+        "standardising; the authors' code uses them for all terms but one."
+    ]
 
 
 def _command(claim: Claim) -> str:

@@ -27,7 +27,7 @@ class Result(Record):
         variant: Its name.
         seed: Of training and measuring.
         settings: `Variant.settings` when it was run.
-        trained_items: Latents that it was trained on, one number a model; empty if nothing was trained.
+        labelled_items: Labelled latents that it was trained on, one number a model; empty if nothing was trained.
         train_seconds: Time of training, on one thread, while other programs may have run.
         figures: Direction -> measure -> value.
         command: What runs it.
@@ -38,7 +38,7 @@ class Result(Record):
     variant: str
     seed: int
     settings: dict[str, Any]
-    trained_items: tuple[int, ...] = ()
+    labelled_items: tuple[int, ...] = ()
     train_seconds: Annotated[float, Meta(ge=0)] = 0.0
     figures: dict[str, dict[str, float]]
     command: str

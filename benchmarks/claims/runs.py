@@ -10,7 +10,7 @@ import torch
 
 import ltzoo
 from benchmarks.claims.results import Result, path_of, rounded, write
-from benchmarks.claims.training import edited, train
+from benchmarks.claims.training import edited, labelled_items, train, with_labels
 from benchmarks.claims.variants import DIRECTIONS, MODELS, Variant
 from ltzoo.bridge.labels import match_labels
 from ltzoo.errors import LtzooError, UsageError
@@ -91,15 +91,16 @@ class Runner:
                 if variant.kind == "reference":
                     translator: Translator = _reference(variant.name, self.workbench)
                 else:
-                    bridge, report = train(variant, self.sets, self.specs, seed)
-                    items = tuple(one.items for one in bridge.config.trained.latents)
+                    sets = with_labels(variant, self.sets, seed)
+                    bridge, report = train(variant, sets, self.specs, seed)
+                    items = tuple(labelled_items(one) for one in sets)
                     seconds, translator = report.seconds, bridge
                 figures = self._measured(translator, variant.name, seed)
         result = Result(
             variant=variant.name,
             seed=seed,
             settings=variant.settings(),
-            trained_items=items,
+            labelled_items=items,
             train_seconds=round(seconds, 1),
             figures=figures,
             command=f"python -m benchmarks.claims --only {variant.name} --seeds {seed}",

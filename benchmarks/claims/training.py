@@ -4,23 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from benchmarks.claims.variants import Edit, Variant
 from ltzoo.bridge import Bridge, TrainingReport, train_bridge, training_part
-from ltzoo.bridge import sampling as bridge_sampling
 from ltzoo.bridge.network import SharedAutoencoder
+from ltzoo.bridge.sampling import keep_labels
 from ltzoo.latents import LatentSet
 from ltzoo.spec import ModelSpec
-
-FEWEST = 10
-"""Labelled latents that these runs train on at the least: one of each class."""
 
 
 @contextmanager
@@ -58,41 +53,24 @@ def edited(edit: Edit | None) -> Iterator[None]:
         yield
 
 
+def with_labels(variant: Variant, sets: Sequence[LatentSet], seed: int) -> list[LatentSet]:
+    """The latents with as many labels as the variant has."""
+    if variant.labels_per_class is None:
+        return list(sets)
+    return [keep_labels(one, variant.labels_per_class, seed) for one in sets]
+
+
+def labelled_items(latents: LatentSet) -> int:
+    """How many latents of a set are trained on with a label."""
+    labels = training_part(latents).labels
+    assert labels is not None
+    return int((labels >= 0).sum())
+
+
 def train(
     variant: Variant, sets: Sequence[LatentSet], models: Sequence[ModelSpec], seed: int
 ) -> tuple[Bridge, TrainingReport]:
     """Trains a variant's bridge, inside of `edited`."""
     recipe = variant.recipe()
     assert recipe is not None
-    if variant.labels_per_class is not None:
-        sets = [with_few_labels(one, variant.labels_per_class, seed) for one in sets]
-    # ltzoo refuses to train on so few latents; here that is the question.
-    with patch.object(bridge_sampling, "MIN_ITEMS", FEWEST):
-        return train_bridge(sets, models=models, recipe=recipe, seed=seed)
-
-
-def with_few_labels(latents: LatentSet, per_class: int, seed: int) -> LatentSet:
-    """The same latents, of which only some to train on have a label.
-
-    Args:
-        latents: A labelled set.
-        per_class: Labelled items of each class, drawn from what a bridge is trained on.
-        seed: Of the draw.
-    """
-    assert latents.labels is not None
-    rng = np.random.default_rng(seed)
-    rows = _training_rows(latents)
-    labels = torch.full_like(latents.labels, -1)
-    for label in range(len(latents.label_names)):
-        members = rows[(latents.labels[rows] == label).numpy()]
-        chosen = torch.from_numpy(rng.permutation(members)[:per_class])
-        labels[chosen] = label
-    return replace(latents, labels=labels)
-
-
-def _training_rows(latents: LatentSet) -> np.ndarray:
-    """Which rows `training_part` takes: found by giving every row its own number for a key."""
-    numbered = replace(latents, keys=torch.arange(len(latents)))
-    keys = training_part(numbered).keys
-    assert keys is not None
-    return keys.numpy()
+    return train_bridge(sets, models=models, recipe=recipe, seed=seed)

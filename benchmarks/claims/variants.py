@@ -46,10 +46,15 @@ class Variant:
 
     def settings(self) -> dict[str, Any]:
         """What makes its results its own, as plain data: a stored result with other settings is stale."""
-        scale = laptop_changes() if self.kind == "laptop" else {}
+        recipe: dict[str, Any] = {}
+        if self.kind == "laptop":
+            recipe = {**laptop_changes(), **self.changes}
+        elif self.kind == "recipe":
+            # Recipes of ltzoo change with it.
+            recipe = get_recipe(self.name).to_dict()
         return {
             "kind": self.kind,
-            "recipe": {**scale, **self.changes},
+            "recipe": recipe,
             "edit": self.edit or "",
             "labels_per_class": self.labels_per_class or 0,
         }
