@@ -82,8 +82,9 @@ def test_translate_undoes_the_normalization():
         for head in (bridge.network.encoder_mean, bridge.network.decoder_mean):
             head.deep.weight.zero_()
             head.deep.bias[4:] = -100  # the gate is shut: only the linear path is left
-            head.skip.weight.copy_(torch.eye(4, 6))
-            head.skip.bias.zero_()
+            head.skip.weight.copy_(torch.eye(4))
+            for bias in (head.skip.bias, *head.skip.rows):
+                bias.zero_()
     z = torch.tensor([[12.0, 8.0, 10.0, 14.0]])
     assert torch.allclose(
         bridge.translate(z, source="toy/a", target="toy/b"), torch.tensor([[-0.5, -1.5, -1.0, 0.0]])
@@ -216,7 +217,7 @@ def test_a_bridge_is_replaced_and_nothing_else_is(folder, tmp_path):
     other = make_bridge(seed=1)
     other.save_pretrained(folder)
     assert torch.equal(
-        Bridge.from_pretrained(folder).network.encoder[0].weight, other.network.encoder[0].weight
+        Bridge.from_pretrained(folder).network.encoder.first.weight, other.network.encoder.first.weight
     )
     (folder / "thesis.tex").write_text("all of it")
     with pytest.raises(BridgeError, match=r"thesis\.tex"):

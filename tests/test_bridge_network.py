@@ -19,7 +19,7 @@ def build(**changes) -> SharedAutoencoder:
     network.initialize(generator(3, Purpose.WEIGHTS))
     with torch.no_grad():
         for index, parameter in enumerate(network.parameters()):
-            if parameter.ndim == 1:  # biases that a forgotten bias would show up by
+            if parameter.ndim == 1:  # biases and one-hots that a forgotten one would show up by
                 parameter.copy_(torch.linspace(-1, 1, len(parameter)) + 0.1 * index)
     return network
 
@@ -27,14 +27,20 @@ def build(**changes) -> SharedAutoencoder:
 def numpy_mixing(weights: dict[str, np.ndarray], name: str, h: np.ndarray, u: np.ndarray) -> np.ndarray:
     both = h @ weights[f"{name}.deep.weight"].T + weights[f"{name}.deep.bias"]
     a, b = np.split(both, 2, axis=1)
-    s = u @ weights[f"{name}.skip.weight"].T + weights[f"{name}.skip.bias"]
+    s = u @ numpy_weight(weights, f"{name}.skip").T + weights[f"{name}.skip.bias"]
     g = 1 / (1 + np.exp(-b))
     return (1 - g) * s + g * a
 
 
+def numpy_weight(weights: dict[str, np.ndarray], name: str) -> np.ndarray:
+    """The weights of a layer; those of a one-hot stand behind the others."""
+    rows = [weights[key] for key in weights if key.startswith(f"{name}.rows.")]
+    return np.concatenate([weights[f"{name}.weight"], *(row[:, None] for row in rows)], axis=1)
+
+
 def numpy_trunk(weights: dict[str, np.ndarray], name: str, u: np.ndarray, layers: int) -> np.ndarray:
-    for layer in range(layers):
-        u = np.maximum(u @ weights[f"{name}.{2 * layer}.weight"].T + weights[f"{name}.{2 * layer}.bias"], 0)
+    for layer in (f"{name}.first", *(f"{name}.rest.{2 * layer - 1}" for layer in range(1, layers))):
+        u = np.maximum(u @ numpy_weight(weights, layer).T + weights[f"{layer}.bias"], 0)
     return u
 
 
@@ -94,9 +100,12 @@ def test_initial_weights_depend_on_the_seed_alone():
 def test_initial_weights_have_the_stated_spread():
     network = SharedAutoencoder(dataclasses.replace(make_config().architecture, width=200))
     network.initialize(generator(0, Purpose.WEIGHTS))
-    weight = network.encoder[2].weight * 200**0.5
+    weight = network.encoder.rest[1].weight * 200**0.5
     assert weight.abs().max() <= 2
     assert weight.std().item() == pytest.approx(0.88, abs=0.02)  # N(0, 1) cut at 2
+    first = torch.cat([network.encoder.first.weight, torch.stack(list(network.encoder.first.rows), 1)], 1)
+    assert first.shape == (200, 6)
+    assert (first * 6**0.5).std().item() == pytest.approx(0.88, abs=0.03)  # a one-hot counts as input
 
 
 def test_normalization_is_undone():

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ltzoo.bridge.config import Architecture
-from ltzoo.bridge.network import BridgeNetwork, initialize_linear, trunk, with_model
+from ltzoo.bridge.layers import ConditionedTrunk, initialize_linear, trunk
+from ltzoo.bridge.network import BridgeNetwork
 
 __all__ = ["BasedAutoencoder", "ClassInference", "Frame", "by_class", "in_turn"]
 
@@ -110,14 +111,12 @@ class BasedAutoencoder(BridgeNetwork):
         self.inference = nn.ModuleList(
             ClassInference(size, classes, architecture.members) for size in (sizes if classes else ())
         )
-        self.encoder: nn.Module | None = None
-        self.decoder: nn.Module | None = None
+        self.encoder: ConditionedTrunk | None = None
+        self.decoder: ConditionedTrunk | None = None
         if architecture.layers:
-            entry, width = architecture.shared_dim + len(sizes), architecture.width
-            self.encoder = nn.Sequential(
-                *trunk(entry, architecture.layers, width), nn.Linear(width, 2 * code)
-            )
-            self.decoder = nn.Sequential(*trunk(entry, architecture.layers, width), nn.Linear(width, code))
+            sides = architecture.shared_dim, len(sizes), architecture.layers, architecture.width
+            self.encoder = ConditionedTrunk(*sides, out=2 * code)
+            self.decoder = ConditionedTrunk(*sides, out=code)
 
     def initialize(self, rng: np.random.Generator) -> None:
         """Draws weights as the plain network does; the last layers of encoder and decoder are zero.
@@ -132,8 +131,8 @@ class BasedAutoencoder(BridgeNetwork):
                 frame.into.copy_(torch.eye(*frame.into.shape[1:]))
                 frame.out_of.copy_(torch.eye(*frame.out_of.shape[1:]))
             for net in (self.encoder, self.decoder):
-                if isinstance(net, nn.Sequential):
-                    last = net[-1]
+                if net is not None:
+                    last = net.rest[-1]
                     assert isinstance(last, nn.Linear)
                     last.weight.zero_()
 
@@ -143,7 +142,7 @@ class BasedAutoencoder(BridgeNetwork):
         code = self._frame(end).encode(x, self._weights(classes, known))
         std = torch.zeros_like(code)
         if self.encoder is not None:
-            moved, raw = self.encoder(self._conditioned(code, classes, end)).chunk(2, dim=1)
+            moved, raw = self.encoder(torch.cat([code, classes], dim=1), end).chunk(2, dim=1)
             code, std = code + moved, F.softplus(raw + STD_START)
         return torch.cat([code, classes], 1), torch.cat([std, torch.zeros_like(classes)], 1)
 
@@ -151,7 +150,7 @@ class BasedAutoencoder(BridgeNetwork):
         """Normalised latents of model ``end``."""
         code, classes = shared.tensor_split([self.architecture.code_dim], dim=1)
         if self.decoder is not None:
-            code = code + self.decoder(self._conditioned(code, classes, end))
+            code = code + self.decoder(shared, end)
         return self._frame(end).decode(code, self._weights(classes, known))
 
     def class_logits(self, shared: Tensor) -> Tensor:
@@ -205,6 +204,3 @@ class BasedAutoencoder(BridgeNetwork):
             return None
         # Without labels there is one class, and it is certain.
         return classes if self.architecture.classes else classes.new_ones(len(classes), 1)
-
-    def _conditioned(self, code: Tensor, classes: Tensor, end: int) -> Tensor:
-        return with_model(torch.cat([code, classes], dim=1), end, len(self.architecture.sizes))

@@ -1,16 +1,14 @@
 """The shared variational autoencoder of the paper: one network for all models of a bridge.
 
-Tian & Engel 2019, section 3; ``method.md`` 1.4. A one-hot of the model is concatenated to the input of
-the encoder and of the decoder; the heads are gated mixing layers. Where the models' latents differ in
-size, each model has a linear layer into and out of a common size; where they do not, those layers
-are identities and the network is exactly the paper's.
+Tian & Engel 2019, section 3; ``method.md`` 1.4. A one-hot of the model is part of the input of
+the encoder and of the decoder (`ltzoo.bridge.layers`); the heads are gated mixing layers. Where the models'
+latents differ in size, each model has a linear layer into and out of a common size; where they do not, those
+layers are identities and the network is exactly the paper's.
 """
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
-from itertools import pairwise
 
 import numpy as np
 import torch
@@ -18,9 +16,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ltzoo.bridge.config import Architecture
+from ltzoo.bridge.layers import ConditionedLinear, ConditionedTrunk, initialize_linear
 from ltzoo.bridge.novelty import Novelty
 
-__all__ = ["BridgeNetwork", "GatedMixing", "SharedAutoencoder", "initialize_linear", "trunk", "with_model"]
+__all__ = ["BridgeNetwork", "ConditionedMixing", "GatedMixing", "SharedAutoencoder"]
 
 
 class BridgeNetwork(nn.Module, ABC):
@@ -104,8 +103,32 @@ class GatedMixing(nn.Module):
 
     def forward(self, h: Tensor, u: Tensor) -> Tensor:
         """The mixture, ``(n, out)``, of ``h`` ``(n, deep)`` and ``u`` ``(n, skip)``."""
-        a, b = self.deep(h).chunk(2, dim=-1)
-        return torch.lerp(self.skip(u), a, torch.sigmoid(b))
+        return _mixed(self.deep(h), self.skip(u))
+
+
+class ConditionedMixing(nn.Module):
+    """`GatedMixing`, whose linear path is conditioned on the model.
+
+    Args:
+        deep: Length of ``h``.
+        skip: Length of ``u`` without the one-hot of the model.
+        models: Number of models.
+        out: Length of the output.
+    """
+
+    def __init__(self, deep: int, skip: int, models: int, out: int) -> None:
+        super().__init__()
+        self.deep = nn.Linear(deep, 2 * out)
+        self.skip = ConditionedLinear(skip, models, out)
+
+    def forward(self, h: Tensor, u: Tensor, end: int) -> Tensor:
+        """The mixture, ``(n, out)``, of ``h`` ``(n, deep)`` and ``u`` ``(n, skip)`` of model ``end``."""
+        return _mixed(self.deep(h), self.skip(u, end))
+
+
+def _mixed(deep: Tensor, skip: Tensor) -> Tensor:
+    a, b = deep.chunk(2, dim=-1)
+    return torch.lerp(skip, a, torch.sigmoid(b))
 
 
 class GatedClassifier(nn.Module):
@@ -137,11 +160,11 @@ class SharedAutoencoder(BridgeNetwork):
         same = len(set(sizes)) == 1
         self.inputs = nn.ModuleList([nn.Identity() if same else nn.Linear(size, common) for size in sizes])
         self.outputs = nn.ModuleList([nn.Identity() if same else nn.Linear(common, size) for size in sizes])
-        self.encoder = nn.Sequential(*trunk(common + models, layers, width))
-        self.encoder_mean = GatedMixing(width, common + models, shared)
-        self.encoder_std = GatedMixing(width, common + models, shared)
-        self.decoder = nn.Sequential(*trunk(shared + models, layers, width))
-        self.decoder_mean = GatedMixing(width, shared + models, common)
+        self.encoder = ConditionedTrunk(common, models, layers, width)
+        self.encoder_mean = ConditionedMixing(width, common, models, shared)
+        self.encoder_std = ConditionedMixing(width, common, models, shared)
+        self.decoder = ConditionedTrunk(shared, models, layers, width)
+        self.decoder_mean = ConditionedMixing(width, shared, models, common)
         self.classifier: nn.Module | None = None
         if architecture.classes:
             linear = architecture.classifier == "linear"
@@ -164,15 +187,14 @@ class SharedAutoencoder(BridgeNetwork):
             Mean and standard deviation, each ``(n, shared_dim)``.
         """
         del known
-        u = self._with_model(self.inputs[end](x), end)
-        h = self.encoder(u)
-        return self.encoder_mean(h, u), F.softplus(self.encoder_std(h, u))
+        u = self.inputs[end](x)
+        h = self.encoder(u, end)
+        return self.encoder_mean(h, u, end), F.softplus(self.encoder_std(h, u, end))
 
     def decode(self, shared: Tensor, end: int, *, known: bool = False) -> Tensor:
         """Normalised latents ``(n, size)`` of model ``end`` for z' ``(n, shared_dim)``; see `encode`."""
         del known
-        u = self._with_model(shared, end)
-        x: Tensor = self.outputs[end](self.decoder_mean(self.decoder(u), u))
+        x: Tensor = self.outputs[end](self.decoder_mean(self.decoder(shared, end), shared, end))
         return x
 
     def class_logits(self, shared: Tensor) -> Tensor:
@@ -180,38 +202,3 @@ class SharedAutoencoder(BridgeNetwork):
         assert self.classifier is not None
         logits: Tensor = self.classifier(shared)
         return logits
-
-    def _with_model(self, x: Tensor, end: int) -> Tensor:
-        return with_model(x, end, len(self.architecture.sizes))
-
-
-def with_model(x: Tensor, end: int, models: int) -> Tensor:
-    """``x`` ``(n, dims)`` with the one-hot of a model behind it."""
-    one_hot = x.new_zeros(len(x), models)
-    one_hot[:, end] = 1
-    return torch.cat([x, one_hot], dim=1)
-
-
-def trunk(size: int, layers: int, width: int) -> list[nn.Module]:
-    """Linear layers, each with a ReLU behind it."""
-    parts: list[nn.Module] = []
-    for into, out in pairwise([size, *[width] * layers]):
-        parts += [nn.Linear(into, out), nn.ReLU()]
-    return parts
-
-
-def initialize_linear(network: nn.Module, rng: np.random.Generator) -> None:
-    """Draws the weights of all linear layers from N(0, 1 / fan-in) truncated at two standard deviations.
-
-    Biases are set to zero.
-    """
-    with torch.no_grad():
-        for layer in network.modules():
-            if isinstance(layer, nn.Linear):
-                layer.bias.zero_()
-                values = rng.standard_normal(layer.weight.shape, dtype=np.float32)
-                outside = np.abs(values) > 2
-                while outside.any():
-                    values[outside] = rng.standard_normal(int(outside.sum()), dtype=np.float32)
-                    outside = np.abs(values) > 2
-                layer.weight.copy_(torch.from_numpy(values) / math.sqrt(layer.weight.shape[1]))
