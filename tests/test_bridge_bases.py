@@ -10,7 +10,6 @@ from bridge_samples import make_config, make_latents, make_spec, tiny_recipe
 from ltzoo.bridge import get_recipe, train_bridge
 from ltzoo.bridge.based import BasedAutoencoder
 from ltzoo.bridge.bases import Moments, solve_base
-from ltzoo.errors import TrainingError
 from ltzoo.latents import LatentSet
 from ltzoo.spec import ModelSpec
 
@@ -162,13 +161,3 @@ def test_known_classes_and_certain_ones_are_the_same():
             torch.testing.assert_close(known, inferred)
         shared, _ = network.encode(x, 0)
         torch.testing.assert_close(network.decode(shared, 1, known=True), network.decode(shared, 1))
-
-
-def test_latents_too_long_for_a_base_are_refused():
-    from ltzoo.bridge import preparation
-
-    long = make_spec("huge", size=preparation.MAX_BASE_SIZE + 1)
-    sets = [make_latents(long, items=60), make_latents(A)]
-    with pytest.raises(TrainingError, match="toy/huge are longer") as caught:
-        train_bridge(sets, models=(long, A), recipe=tiny_recipe())
-    assert "--recipe" in caught.value.hint

@@ -302,7 +302,7 @@ def edit(folder: Path, change) -> None:
         (lambda c: c["models"].pop(), SpecError, "models"),
         (lambda c: c["models"][0].update(fingerprint="0" * 64), SpecError, "fingerprint"),
         (lambda c: c["models"].append(c["models"][0]), SpecError, "listed twice"),
-        (lambda c: c["architecture"].update(sizes=[4, 5]), SpecError, "latent sizes"),
+        (lambda c: c["architecture"].update(sizes=[4, 5]), SpecError, "does not become 5"),
         (lambda c: c["architecture"].update(classes=4), SpecError, "classes"),
         (lambda c: c["architecture"].update(width=2**30), SpecError, "width"),
         (lambda c: c["architecture"].update(layers=10**6), SpecError, "layers"),

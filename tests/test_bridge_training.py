@@ -129,10 +129,6 @@ def spoilt(row: int, value: float):
     return replace(PAIR[0], latents=latents)
 
 
-GRID = make_spec("grid", shape=(4, 2, 2))
-GRID_LATENTS = replace(
-    make_latents(make_spec("grid")), fingerprint=GRID.fingerprint, latents=torch.zeros(60, 4, 2, 2), std=None
-)
 ONE_CLASS = [make_latents(A, classes=1), make_latents(B, classes=1)]
 CONSTANT = replace(PAIR[0], latents=torch.ones(60, 4), std=None)
 
@@ -147,7 +143,6 @@ CONSTANT = replace(PAIR[0], latents=torch.ones(60, 4), std=None)
         ([spoilt(7, float("nan")), PAIR[1]], (A, B), {}, LatentsError, "row 7 has NaN"),
         ([spoilt(3, float("inf")), PAIR[1]], (A, B), {}, LatentsError, "row 3 has NaN"),
         ([make_latents(A, items=3), PAIR[1]], (A, B), {}, TrainingError, "too few"),
-        ([GRID_LATENTS, PAIR[1]], (GRID, B), {}, TrainingError, "vectors only"),
         (
             [make_latents(A, names=("x", "y", "z", "w")), PAIR[1]],
             (A, B),
@@ -330,7 +325,6 @@ def finish(process: subprocess.Popen) -> int:
 
 @pytest.mark.slow
 def test_killing_at_ten_random_moments_changes_nothing(tmp_path):
-    began = time.monotonic()
     assert finish(start(tmp_path / "undisturbed", tmp_path / "whole")) == 0
     rng, kills, span = random.Random(0), 0, 0.25
     while kills < 10:
@@ -346,4 +340,3 @@ def test_killing_at_ten_random_moments_changes_nothing(tmp_path):
     assert finish(start(tmp_path / "run", tmp_path / "resumed")) == 0
     weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("whole", "resumed")]
     assert weights[0] == weights[1]
-    assert time.monotonic() - began < 120

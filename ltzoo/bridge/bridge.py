@@ -196,16 +196,14 @@ class Bridge:
         """
         end = self.index(source)
         latents = self._checked(z, self.config.models[end].spec.latent.shape, source)
-        return self._chunked(
-            lambda part: self.network.novelty[end](self.network.normalize(part, end)), latents
-        )
+        return self._chunked(lambda part: self.network.novelty[end](self.network.enter(part, end)), latents)
 
     def _encode(self, z: Tensor, end: int, rng: np.random.Generator | None) -> Tensor:
-        mean, std = self.network.encode(self.network.normalize(z, end), end)
+        mean, std = self.network.encode(self.network.enter(z, end), end)
         return mean if rng is None else mean + std * normal(rng, *mean.shape).to(mean.device)
 
     def _decode(self, shared: Tensor, end: int) -> Tensor:
-        return self.network.denormalize(self.network.decode(shared, end), end)
+        return self.network.leave(self.network.decode(shared, end), end)
 
     def _chunked(self, step: Callable[[Tensor], Tensor], z: Tensor) -> Tensor:
         with torch.no_grad():
@@ -215,7 +213,10 @@ class Bridge:
 
     @staticmethod
     def _checked(z: Tensor, shape: tuple[int | None, ...], owner: str) -> Tensor:
-        if z.ndim != len(shape) + 1 or tuple(z.shape[1:]) != shape or not z.is_floating_point():
+        fits = z.ndim == len(shape) + 1 and all(
+            wanted in (None, size) for size, wanted in zip(z.shape[1:], shape, strict=True)
+        )
+        if not fits or not z.is_floating_point():
             raise LatentsError(
                 f"latents of {owner} must be floats of shape n x {format_shape(shape)}, "
                 f"not {str(z.dtype).removeprefix('torch.')} {format_shape(tuple(z.shape))}"

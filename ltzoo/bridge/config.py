@@ -19,15 +19,18 @@ __all__ = [
     "Architecture",
     "BridgeConfig",
     "BridgeEnd",
+    "EntranceShape",
     "LabelMap",
     "Metric",
     "Provenance",
     "TrainedOn",
-    "latent_size",
     "read_config",
 ]
 
 FORMAT_VERSION = 1
+
+MAX_NUMBERS = 2**24
+"""In one latent as the network takes it."""
 
 Digest = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 Text = Annotated[str, Meta(min_length=1, max_length=4096)]
@@ -55,11 +58,44 @@ class BridgeEnd(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
+class EntranceShape(Record):
+    """In which form a model's latents reach the network; see `ltzoo.bridge.entrances`.
+
+    Attributes:
+        kind: ``flat``: their numbers in a row; ``pooled``: resampled and projected onto principal axes;
+            ``folded``: blocks of positions folded into channels.
+        shape: The latents' shape, for ``pooled`` the one resampled to; for ``folded`` the shape of a block,
+            one number a dimension that has positions.
+    """
+
+    kind: Literal["flat", "pooled", "folded"]
+    shape: Annotated[tuple[Annotated[int, Meta(ge=1, le=2**24)], ...], Meta(min_length=1, max_length=3)]
+
+    def __post_init__(self) -> None:
+        if math.prod(self.shape) > MAX_NUMBERS:
+            raise SpecError(f"bridge: latents of shape {format_shape(self.shape)} are too large")
+
+    def fits(self, latent: LatentSpec, size: int) -> bool:
+        """Whether a model's latents go through it and come out with ``size`` numbers, or channels."""
+        if self.kind == "folded":
+            return (
+                len(self.shape) == len(latent.shape) - 1 and latent.channels * math.prod(self.shape) == size
+            )
+        same = len(self.shape) == len(latent.shape) and all(
+            theirs in (None, own) for own, theirs in zip(self.shape, latent.shape, strict=True)
+        )
+        if self.kind == "flat":
+            return same and latent.fixed and math.prod(self.shape) == size
+        return same and math.prod(self.shape) >= size
+
+
+@dataclass(frozen=True, kw_only=True)
 class Architecture(Record):
     """The sizes of the shared autoencoder, which fix every tensor of ``model.safetensors``.
 
     Attributes:
-        sizes: Length of each model's latent vector, in the order of the models.
+        sizes: Length of each model's latents as the network sees them, in the order of the models; channels,
+            where it works position by position.
         classes: Number of classes that the classifier on z' tells apart; 0 for no classifier.
         layers: ReLU layers in each trunk; 0 only on a base that nothing was learned on top of.
         width: Units of each of those layers.
@@ -68,6 +104,8 @@ class Architecture(Record):
         base: The network corrects closed-form maps (`ltzoo.bridge.based`) instead of learning all.
         members: On a base, networks that infer the classes, per model.
         temperature: Of the inferred classes.
+        trunk: ``vector``, or ``convolution`` for a network that works position by position.
+        entrances: How each model's latents get that form; none if they are vectors to begin with.
     """
 
     sizes: Annotated[tuple[Annotated[int, Meta(ge=1, le=2**16)], ...], Meta(min_length=2, max_length=64)]
@@ -79,8 +117,16 @@ class Architecture(Record):
     base: bool = False
     members: Annotated[int, Meta(ge=1, le=16)] = 1
     temperature: Annotated[float, Meta(gt=0, le=100)] = 1.0
+    trunk: Literal["vector", "convolution"] = "vector"
+    entrances: Annotated[tuple[EntranceShape, ...], Meta(max_length=64)] = ()
 
     def __post_init__(self) -> None:
+        if self.entrances and len(self.entrances) != len(self.sizes):
+            raise SpecError("bridge: the architecture has no entrance for each model")
+        if any((form.kind == "folded") != (self.trunk == "convolution") for form in self.entrance_shapes):
+            raise SpecError(f"bridge: an entrance does not go with the trunk '{self.trunk}'")
+        if self.trunk == "convolution" and (self.classes or not self.base):
+            raise SpecError("bridge: a convolutional trunk has a base, and no classes")
         if self.base == (self.classifier is not None):
             raise SpecError("bridge: the architecture has a classifier on z' exactly where it has no base")
         if not self.base and not self.layers:
@@ -94,6 +140,11 @@ class Architecture(Record):
     def common(self) -> int:
         """Length of the vectors between a model's own layers and the shared network: the largest size."""
         return max(self.sizes)
+
+    @property
+    def entrance_shapes(self) -> tuple[EntranceShape, ...]:
+        """The entrances, also where all latents are vectors."""
+        return self.entrances or tuple(EntranceShape(kind="flat", shape=(size,)) for size in self.sizes)
 
     @property
     def code_dim(self) -> int:
@@ -232,12 +283,18 @@ class BridgeConfig(Record):
         ids = [end.spec.id for end in self.models]
         if len(set(ids)) != len(ids):
             raise SpecError("bridge: a model is listed twice")
-        sizes = tuple(latent_size(end.spec.latent) for end in self.models)
-        if sizes != self.architecture.sizes:
+        if len(self.architecture.sizes) != len(ids):
             raise SpecError(
-                f"bridge: the architecture has latent sizes {format_shape(self.architecture.sizes)}, "
-                f"its models have {format_shape(sizes)}"
+                f"bridge: the architecture is for {len(self.architecture.sizes)} models, but it joins {len(ids)}"
             )
+        for end, form, size in zip(
+            self.models, self.architecture.entrance_shapes, self.architecture.sizes, strict=True
+        ):
+            if not form.fits(end.spec.latent, size):
+                raise SpecError(
+                    f"bridge: latents of {end.spec.id} have shape {format_shape(end.spec.latent.shape)}, which does "
+                    f"not become {size} by the entrance '{form.kind}' of shape {format_shape(form.shape)}"
+                )
         if self.architecture.classes != len(self.labels.classes):
             raise SpecError(
                 f"bridge: the architecture has {self.architecture.classes} classes, "
@@ -245,19 +302,6 @@ class BridgeConfig(Record):
             )
         if self.labels.classes and set(self.labels.models) != set(ids):
             raise SpecError("bridge: the label map's models are not the bridge's")
-
-
-def latent_size(latent: LatentSpec) -> int:
-    """The length of a model's latent vectors.
-
-    Raises:
-        SpecError: The latents are no vectors: this version bridges vectors only.
-    """
-    if latent.kind != "vector":
-        raise SpecError(
-            f"latents of shape {format_shape(latent.shape)} cannot be bridged: this version bridges vectors only"
-        )
-    return latent.channels
 
 
 def read_config(text: bytes, *, where: str) -> BridgeConfig:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ltzoo.bridge.config import Architecture
+from ltzoo.bridge.entrances import Entrance, make_entrance
 from ltzoo.bridge.layers import ConditionedLinear, ConditionedTrunk, initialize_linear
 from ltzoo.bridge.novelty import Novelty
 
@@ -31,11 +32,16 @@ class BridgeNetwork(nn.Module, ABC):
     Attributes:
         architecture: As given.
         novelty: Of each model's normalised latents.
+        entrances: Of each model.
     """
 
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()
         self.architecture = architecture
+        self.entrances = nn.ModuleList(
+            make_entrance(form, size)
+            for form, size in zip(architecture.entrance_shapes, architecture.sizes, strict=True)
+        )
         for index, size in enumerate(architecture.sizes):
             self.register_buffer(f"mean_{index}", torch.zeros(size))
             self.register_buffer(f"scale_{index}", torch.ones(size))
@@ -72,17 +78,35 @@ class BridgeNetwork(nn.Module, ABC):
         self.get_buffer(f"mean_{end}").copy_(mean)
         self.get_buffer(f"scale_{end}").copy_(scale)
 
-    def normalize(self, z: Tensor, end: int) -> Tensor:
-        """Latents of a model, ``(n, size)``, in the units of the network."""
-        return (z - self.get_buffer(f"mean_{end}")) / self.get_buffer(f"scale_{end}")
+    def entrance(self, end: int) -> Entrance:
+        """How latents of a model reach the network."""
+        entrance = self.entrances[end]
+        assert isinstance(entrance, Entrance)
+        return entrance
+
+    def enter(self, z: Tensor, end: int) -> Tensor:
+        """Latents of a model, ``(n, *latent shape)``, as the network takes them: `normalize` of what enters."""
+        return self.normalize(self.entrance(end).enter(z), end)
+
+    def leave(self, x: Tensor, end: int) -> Tensor:
+        """The inverse of `enter`."""
+        return self.entrance(end).leave(self.denormalize(x, end))
+
+    def normalize(self, x: Tensor, end: int) -> Tensor:
+        """What came through a model's entrance, ``(n, size, ...)``, in the units of the network."""
+        return (x - self._by_channel(f"mean_{end}", x)) / self._by_channel(f"scale_{end}", x)
 
     def normalize_std(self, std: Tensor, end: int) -> Tensor:
-        """Standard deviations of latents of a model in the units of the network."""
-        return std / self.get_buffer(f"scale_{end}")
+        """Standard deviations of the same in the units of the network."""
+        return std / self._by_channel(f"scale_{end}", std)
 
-    def denormalize(self, z: Tensor, end: int) -> Tensor:
+    def denormalize(self, x: Tensor, end: int) -> Tensor:
         """The inverse of `normalize`."""
-        return z * self.get_buffer(f"scale_{end}") + self.get_buffer(f"mean_{end}")
+        return x * self._by_channel(f"scale_{end}", x) + self._by_channel(f"mean_{end}", x)
+
+    def _by_channel(self, name: str, x: Tensor) -> Tensor:
+        """A buffer ``(size,)``, so that it goes with ``(n, size, ...)``."""
+        return self.get_buffer(name).view(-1, *[1] * (x.ndim - 2))
 
 
 class GatedMixing(nn.Module):

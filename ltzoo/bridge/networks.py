@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from ltzoo.bridge.based import BasedAutoencoder
-from ltzoo.bridge.config import Architecture
+from ltzoo.bridge.config import Architecture, EntranceShape
 from ltzoo.bridge.network import BridgeNetwork, SharedAutoencoder
 from ltzoo.bridge.recipe import Recipe
 
 __all__ = ["make_architecture", "make_network"]
 
 
-def make_architecture(recipe: Recipe, sizes: tuple[int, ...], classes: int) -> Architecture:
+def make_architecture(
+    recipe: Recipe,
+    sizes: tuple[int, ...],
+    classes: int,
+    *,
+    trunk: Literal["vector", "convolution"] = "vector",
+    entrances: tuple[EntranceShape, ...] = (),
+) -> Architecture:
     """The architecture that a recipe gives for latents of these sizes.
 
     Args:
         recipe: The recipe.
-        sizes: Length of each model's latents.
+        sizes: Length of each model's latents as they enter; channels, for a convolutional trunk.
         classes: How many classes the models share; 0 without labels.
+        trunk: Of the network.
+        entrances: How the latents enter; none, if they are vectors to begin with.
     """
     if recipe.base == "none":
         return Architecture(
@@ -26,6 +37,7 @@ def make_architecture(recipe: Recipe, sizes: tuple[int, ...], classes: int) -> A
             width=recipe.width,
             shared_dim=recipe.shared_dim,
             classifier=recipe.classifier,
+            entrances=entrances,
         )
     return Architecture(
         sizes=sizes,
@@ -36,6 +48,8 @@ def make_architecture(recipe: Recipe, sizes: tuple[int, ...], classes: int) -> A
         base=True,
         members=recipe.inference_members,
         temperature=recipe.temperature,
+        trunk=trunk,
+        entrances=entrances,
     )
 
 

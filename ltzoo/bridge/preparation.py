@@ -22,10 +22,7 @@ from ltzoo.bridge.schedule import one_cycle
 from ltzoo.errors import TrainingError
 from ltzoo.latents import LatentSet
 
-__all__ = ["MAX_BASE_SIZE", "fit_novelty", "prepare_base", "quantile_tables"]
-
-MAX_BASE_SIZE = 2048
-"""Longer latents have covariances too large to be solved for here."""
+__all__ = ["fit_novelty", "prepare_base", "quantile_tables"]
 
 CHUNK = 8192
 
@@ -53,14 +50,8 @@ def prepare_base(network: BasedAutoencoder, sets: Sequence[TrainingSet], recipe:
         seed: Of the run.
 
     Raises:
-        TrainingError: Latents are too long, or the base comes out not finite.
+        TrainingError: The base comes out not finite.
     """
-    too_long = [data.model for data in sets if data.mean[0].numel() > MAX_BASE_SIZE]
-    if too_long:
-        raise TrainingError(
-            f"latents of {too_long[0]} are longer than the {MAX_BASE_SIZE} numbers that a closed-form base takes",
-            hint="use a recipe without a base: --recipe tian-engel-2019",
-        )
     if network.architecture.classes:
         for end, data in enumerate(sets):
             _train_inference(network, end, data, recipe, seed)
@@ -110,9 +101,7 @@ def fit_novelty(
             held_out, _ = of_classes(label_map, validation_part(whole))
             novelty = network.novelty[end]
             assert isinstance(novelty, Novelty)
-            novelty.fit(
-                groups, network.normalize(held_out.latents.to(data.mean.device), end), rest=unlabelled
-            )
+            novelty.fit(groups, network.enter(held_out.latents.to(data.mean.device), end), rest=unlabelled)
 
 
 def _moments(network: BasedAutoencoder, end: int, data: TrainingSet) -> Moments:

@@ -44,6 +44,9 @@ class Recipe(Record):
         second_moment_decay: Adam's beta_2.
         base_rate: Learning rate of the base's own maps and of class inference, as a share of
             ``learning_rate``; 0: they stay as they are.
+        trunk: ``vector``: grids and sequences become vectors, class by class; ``convolution``: the network
+            works position by position, at any size; ``auto``: by the models' latents (`ltzoo.bridge.networks`).
+        pooled_dim: Numbers that a grid or a sequence becomes at most, where it becomes a vector.
         layers: ReLU layers in each of the two trunks. Without steps there are none.
         width: Units of each of those layers.
         shared_dim: Dimensions of the shared latent z'. On a base, 0 stands for as many as the largest
@@ -82,6 +85,8 @@ class Recipe(Record):
     schedule: Literal["constant", "one-cycle"] = "one-cycle"
     second_moment_decay: Annotated[float, Meta(ge=0, lt=1)] = 0.999
     base_rate: Annotated[float, Meta(ge=0, le=1000)] = 0.0
+    trunk: Literal["auto", "vector", "convolution"] = "auto"
+    pooled_dim: Annotated[int, Meta(ge=1, le=2048)] = 256
     layers: Annotated[int, Meta(ge=1, le=64)] = 2
     width: Annotated[int, Meta(ge=1, le=8192)] = 256
     shared_dim: Annotated[int, Meta(ge=0, le=8192)] = 0
@@ -105,6 +110,8 @@ class Recipe(Record):
         based = self.base != "none"
         if not based and not (self.steps and self.shared_dim):
             raise SpecError(f"recipe '{self.name}': without a base, steps and shared_dim must be above 0")
+        if self.trunk == "convolution" and not based:
+            raise SpecError(f"recipe '{self.name}': the convolutional trunk needs a base")
         if self.base == "class-gaussian" and self.shared_dim:
             raise SpecError(f"recipe '{self.name}': the base class-gaussian takes shared_dim 0")
         # A weight that nothing is done with would look as if it had been tried.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ltzoo.bridge.config import LabelMap, TrainedOn
+from ltzoo.bridge.entrances import Entrance, VectorEntrance
 from ltzoo.bridge.labels import class_indices
 from ltzoo.bridge.network import BridgeNetwork
 from ltzoo.bridge.objective import Batch
@@ -18,6 +19,7 @@ from ltzoo.bridge.randomness import Purpose, generator, normal
 from ltzoo.bridge.recipe import Recipe
 from ltzoo.errors import FingerprintError, LatentsError, TrainingError, UsageError
 from ltzoo.latents import SPLITS, LatentSet
+from ltzoo.latents.latent_set import check_latent_shape
 from ltzoo.spec import ModelSpec
 
 __all__ = [
@@ -30,6 +32,7 @@ __all__ = [
     "validation_part",
 ]
 
+CHUNK = 1024
 MIN_ITEMS = 16
 VALIDATION_SHARE = 10
 CONSTANT = 1e-6
@@ -144,10 +147,7 @@ def check_latents(sets: Sequence[LatentSet], models: Sequence[ModelSpec]) -> Non
                 f"{model.id} (fingerprint {model.fingerprint[:12]})",
                 hint=f"encode the data again with {model.id}",
             )
-        if latents.latent_shape != model.latent.shape:
-            raise LatentsError(
-                f"latents of {model.id} have shape {latents.latent_shape}, its spec says {model.latent.shape}"
-            )
+        check_latent_shape(latents.latent_shape, model, where=f"latents of {model.id}")
         for name, values in (("latents", latents.latents), ("std", latents.std)):
             bad = None if values is None else ~values.isfinite().flatten(1).all(dim=1)
             if bad is not None and bool(bad.any()):
@@ -161,7 +161,7 @@ class TrainingSet:
     """The latents of one model that a bridge is trained on, grouped by class.
 
     Attributes:
-        mean: float32 ``(n, size)``: posterior means.
+        mean: float32 ``(n, size)``, or ``(n, size, *positions)``: posterior means, as they enter the network.
         std: Of the same shape: posterior standard deviations, if the model has any.
         groups: int64 row numbers, one array a class; a single one without classes.
         rest: int64 row numbers of items without a class, if there are classes.
@@ -170,12 +170,19 @@ class TrainingSet:
         latents: The set; only its `training_part` is used.
         label_map: The classes. Items with a label that is in no class are left out.
         device: Where the latents go.
+        entrance: How they enter; None for vectors, which enter as they are.
 
     Raises:
         TrainingError: There are too few latents, or a class has none.
     """
 
-    def __init__(self, latents: LatentSet, label_map: LabelMap, device: str | torch.device) -> None:
+    def __init__(
+        self,
+        latents: LatentSet,
+        label_map: LabelMap,
+        device: str | torch.device,
+        entrance: Entrance | None = None,
+    ) -> None:
         part, classes = of_classes(label_map, training_part(latents))
         if len(part) < MIN_ITEMS:
             raise TrainingError(
@@ -184,8 +191,9 @@ class TrainingSet:
             )
         self.model = latents.model
         self.license = latents.license
-        self.mean = part.latents.to(device)
-        self.std = None if part.std is None else part.std.to(device)
+        entrance = entrance or VectorEntrance(latents.latent_shape)
+        self.mean = _entered(entrance.enter, part.latents, device)
+        self.std = None if part.std is None else _entered(entrance.enter_std, part.std, device)
         self.groups = [np.arange(len(part))]
         self.rest = np.arange(0)
         if classes is not None:
@@ -225,10 +233,10 @@ class TrainingSet:
         Posterior variances count, so that dimensions in which a VAE's posterior has collapsed onto the
         prior are not blown up. A constant dimension has standard deviation 1.
         """
-        mean = self.mean.double().mean(dim=0)
-        variance = self.mean.double().var(dim=0, correction=0)
+        values = rows_of(self.mean).double()
+        mean, variance = values.mean(dim=0), values.var(dim=0, correction=0)
         if self.std is not None:
-            variance += self.std.double().square().mean(dim=0)
+            variance += rows_of(self.std).double().square().mean(dim=0)
         spread = variance.sqrt()
         constant = spread <= CONSTANT * spread.max()
         return mean.float(), torch.where(constant, torch.ones_like(spread), spread).float()
@@ -307,6 +315,15 @@ class Sampler:
             kept = (epoch, rng.permutation(len(self._sets[model].groups[group_index])))
             self._orders[model, group_index] = kept
         return kept[1]
+
+
+def rows_of(x: Tensor) -> Tensor:
+    """``(n, size)`` for vectors; ``(n * positions, size)`` for ``(n, size, *positions)``, item by item."""
+    return x if x.ndim == 2 else x.flatten(2).transpose(1, 2).flatten(0, 1)
+
+
+def _entered(enter: Callable[[Tensor], Tensor], values: Tensor, device: str | torch.device) -> Tensor:
+    return torch.cat([enter(chunk.to(device)) for chunk in values.split(CHUNK)])
 
 
 def _digest(part: LatentSet, classes: Tensor | None) -> str:

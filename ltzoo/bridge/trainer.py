@@ -15,14 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from tqdm import tqdm
 
 import ltzoo
 from ltzoo.bridge.based import BasedAutoencoder
 from ltzoo.bridge.bridge import Bridge
 from ltzoo.bridge.checkpoint import RunIdentity, RunState, load_checkpoint, save_checkpoint
-from ltzoo.bridge.config import Architecture, BridgeConfig, BridgeEnd, Provenance, latent_size
+from ltzoo.bridge.config import Architecture, BridgeConfig, BridgeEnd, LabelMap, Provenance
 from ltzoo.bridge.labels import Labels, class_indices, match_labels
 from ltzoo.bridge.networks import make_architecture, make_network
 from ltzoo.bridge.objective import Objective
@@ -32,13 +32,15 @@ from ltzoo.bridge.recipe import Recipe, get_recipe
 from ltzoo.bridge.report import HeldOut, LossRow, TrainingReport
 from ltzoo.bridge.sampling import Sampler, TrainingSet, check_latents, keep_labels, validation_part
 from ltzoo.bridge.schedule import one_cycle
-from ltzoo.errors import SpecError, TrainingError
+from ltzoo.bridge.shapes import open_entrances, plan_entrances
+from ltzoo.errors import TrainingError
 from ltzoo.latents import LatentSet
 from ltzoo.spec import ModelSpec
 
 __all__ = ["learning_rate", "train_bridge"]
 
 LOSS_ROWS = 100
+POSITIONS_NOTE = "labels are not used: the convolutional trunk works position by position"
 WARM_UP = 0.1
 
 
@@ -99,12 +101,17 @@ def train_bridge(
         latents = [keep_labels(one, labels_per_class, seed) for one in latents]
     if len(label_map.classes) == 1:
         raise TrainingError("there is one class only", hint="train without labels")
-    try:
-        sizes = tuple(latent_size(model.latent) for model in models)
-    except SpecError as error:
-        raise TrainingError(error.message, hint=error.hint) from error
-    architecture = make_architecture(recipe, sizes, len(label_map.classes))
-    sets = [TrainingSet(one, label_map, device) for one in latents]
+    plan = plan_entrances(recipe, models, latents, labelled=bool(label_map.classes))
+    if plan.trunk == "convolution" and label_map.classes:
+        label_map, notes = LabelMap(origin="none"), (*notes, POSITIONS_NOTE)
+    architecture = make_architecture(
+        recipe, plan.sizes, len(label_map.classes), trunk=plan.trunk, entrances=plan.entrances
+    )
+    entrances, pooled = open_entrances(plan, latents, device)
+    sets = [
+        TrainingSet(one, label_map, device, entrance)
+        for one, entrance in zip(latents, entrances, strict=True)
+    ]
     identity = RunIdentity(
         models=tuple(BridgeEnd(spec=model, fingerprint=model.fingerprint) for model in models),
         latents=tuple(data.trained_on for data in sets),
@@ -113,6 +120,7 @@ def train_bridge(
         seed=seed,
     )
     run = _Run(identity, architecture, sets, torch.device(device))
+    run.network.entrances = nn.ModuleList(entrances)
     # Also where a checkpoint follows: which classes unlabelled latents are taken for is not stored.
     run.prepare()
     fit_novelty(run.network, sets, latents, label_map)
@@ -150,7 +158,7 @@ def train_bridge(
         resumed_at=resumed_at,
         losses=tuple(run.losses),
         held_out=tuple(_held_out(bridge, one) for one in latents),
-        notes=notes,
+        notes=(*notes, *pooled),
     )
     return bridge, report
 
@@ -369,8 +377,8 @@ def _held_out(bridge: Bridge, latents: LatentSet) -> HeldOut:
     part = validation_part(latents)
     z = part.latents.to(bridge.device)
     end = bridge.index(latents.model)
-    x = bridge.network.normalize(z, end)
-    y = bridge.network.normalize(bridge.translate(z, source=latents.model, target=latents.model), end)
+    x = bridge.network.enter(z, end)
+    y = bridge.network.enter(bridge.translate(z, source=latents.model, target=latents.model), end)
     spread = (x - x.mean(dim=0)).square().sum()
     accuracy = None
     classes = class_indices(bridge.config.labels, part)

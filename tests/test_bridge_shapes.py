@@ -1,0 +1,156 @@
+"""Grids and sequences in bridges: how they enter, and what comes out of bridges between any kinds."""
+
+from __future__ import annotations
+
+from itertools import permutations
+
+import pytest
+import torch
+from bridge_samples import make_latents, make_spec, plain_recipe, tiny_recipe
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ltzoo.bridge import Bridge, train_bridge
+from ltzoo.bridge.entrances import FoldedEntrance, PooledEntrance, fit_pooling
+from ltzoo.bridge.shapes import LONGEST
+from ltzoo.errors import LatentsError
+from ltzoo.latents import LatentSet
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+def spread_latents(spec, shape: tuple[int, ...], items: int = 90, seed: int = 0) -> LatentSet:
+    """Three classes of smooth latents: each a pattern of its own, in varying strength, with a little noise."""
+    rng = torch.Generator().manual_seed(seed)
+    labels = torch.arange(items) % 3
+    coarse = torch.randn(3, shape[0], *[2] * (len(shape) - 1), generator=rng)
+    mode = {1: "linear", 2: "bilinear"}[len(shape) - 1]
+    patterns = torch.nn.functional.interpolate(coarse, shape[1:], mode=mode, align_corners=False)
+    strength = 1 + 0.3 * torch.randn(items, *[1] * len(shape), generator=rng)
+    return LatentSet(
+        model=spec.id,
+        fingerprint=spec.fingerprint,
+        latents=2 * strength * patterns[labels] + 0.2 * torch.randn(items, *shape, generator=rng),
+        std=torch.full((items, *shape), 0.05),
+        labels=labels,
+        label_names=("class 0", "class 1", "class 2"),
+    )
+
+
+VECTOR = make_spec("vector", size=6)
+GRID = make_spec("grid", shape=(3, None, None))
+FIXED_GRID = make_spec("fixed-grid", shape=(2, 4, 4))
+SEQUENCE = make_spec("sequence", shape=(4, None))
+MIXED = (VECTOR, GRID, FIXED_GRID, SEQUENCE)
+MIXED_SETS = [
+    make_latents(VECTOR, items=90),
+    spread_latents(GRID, (3, 8, 6)),
+    spread_latents(FIXED_GRID, (2, 4, 4), seed=1),
+    spread_latents(SEQUENCE, (4, 20), seed=2),
+]
+
+
+@given(
+    block=st.lists(st.integers(1, 3), min_size=1, max_size=2),
+    cells=st.lists(st.integers(1, 4), min_size=2, max_size=2),
+    channels=st.integers(1, 3),
+)
+def test_folding_is_undone_on_leaving(block, cells, channels):
+    entrance = FoldedEntrance(tuple(block))
+    sizes = [step * count for step, count in zip(block, cells, strict=False)]
+    z = torch.arange(2.0 * channels * torch.tensor(sizes).prod()).view(2, channels, *sizes)
+    x = entrance.enter(z)
+    assert x.shape == (2, channels * torch.tensor(block).prod(), *cells[: len(block)])
+    assert torch.equal(entrance.leave(x), z)
+
+
+def test_folding_keeps_neighbours_in_one_block_and_repeats_the_edge():
+    entrance = FoldedEntrance((2, 2))
+    x = entrance.enter(torch.arange(9.0).view(1, 1, 3, 3))
+    assert x[0, :, 0, 0].tolist() == [0, 1, 3, 4]
+    assert x[0, :, 1, 1].tolist() == [8, 8, 8, 8]
+
+
+def test_pooling_keeps_what_lies_along_its_axes():
+    """Latents on a plane of three axes come back whole; a fourth direction is lost, and told."""
+    rng = torch.Generator().manual_seed(0)
+    axes = torch.linalg.qr(torch.randn(24, 4, generator=rng)).Q
+    codes = torch.randn(200, 4, generator=rng) * torch.tensor([5.0, 3.0, 2.0, 0.5])
+    z = (codes @ axes.T + 1).view(-1, 2, 3, 4)
+    entrance = PooledEntrance((2, 3, 4), 3)
+    kept = fit_pooling(entrance, z)
+    variances = codes.var(dim=0)
+    assert kept == pytest.approx(float(variances[:3].sum() / variances.sum()), abs=0.01)
+    flat = z - (codes[:, 3:] @ axes[:, 3:].T).view(-1, 2, 3, 4)
+    torch.testing.assert_close(entrance.leave(entrance.enter(flat)), flat, atol=0.2, rtol=0)
+    assert entrance.enter(flat).std(dim=0).tolist() == sorted(entrance.enter(flat).std(dim=0), reverse=True)
+
+
+def test_the_pooled_deviation_is_that_of_pooled_noise():
+    entrance = PooledEntrance((3, 5), 4)
+    rng = torch.Generator().manual_seed(1)
+    fit_pooling(entrance, torch.randn(50, 3, 5, generator=rng))
+    std = torch.rand(1, 3, 5, generator=rng)
+    noise = std * torch.randn(20_000, 3, 5, generator=rng)
+    pooled = entrance.enter(entrance.get_buffer("centre").view(1, 3, 5) + noise)
+    torch.testing.assert_close(entrance.enter_std(std)[0], pooled.std(dim=0), rtol=0.05, atol=0)
+
+
+def test_any_size_is_pooled_to_one():
+    entrance = PooledEntrance((2, 8, 8), 5)
+    rng = torch.Generator().manual_seed(2)
+    smooth = torch.nn.functional.interpolate(
+        torch.randn(40, 2, 3, 3, generator=rng), (16, 16), mode="bicubic"
+    )
+    small = torch.nn.functional.interpolate(smooth, (8, 8), mode="bilinear", antialias=True)
+    fit_pooling(entrance, small)
+    near = (entrance.enter(smooth) - entrance.enter(small)).norm() / entrance.enter(small).norm()
+    assert near < 0.05
+
+
+def test_fitting_leaves_other_random_numbers_alone():
+    torch.manual_seed(3)
+    expected = torch.rand(3)
+    torch.manual_seed(3)
+    fit_pooling(PooledEntrance((2, 4), 2), torch.arange(80.0).view(10, 2, 4).sin())
+    assert torch.equal(torch.rand(3), expected)
+
+
+@pytest.mark.parametrize("recipe", [tiny_recipe, plain_recipe])
+def test_mixed_kinds_in_one_bridge(recipe, tmp_path):
+    """A vector, two grids and a sequence: twelve directions, each of which keeps the class."""
+    bridge, report = train_bridge(
+        MIXED_SETS,
+        models=MIXED,
+        recipe=recipe(steps=200, width=32, batch=30, learning_rate=5e-3, pooled_dim=40),
+    )
+    assert [form.kind for form in bridge.config.architecture.entrances] == [
+        "flat",
+        "pooled",
+        "flat",
+        "pooled",
+    ]
+    assert sum("of their variance" in text for text in report.notes) == 2
+    bridge.save_pretrained(tmp_path / "bridge")
+    loaded = Bridge.from_pretrained(tmp_path / "bridge")
+    for source, target in permutations(MIXED_SETS, 2):
+        z = loaded.translate(source.latents, source=source.model, target=target.model)
+        assert z.shape[1:] == target.latent_shape
+        assert torch.equal(z, bridge.translate(source.latents, source=source.model, target=target.model))
+        centres = torch.stack([target.latents[target.labels == c].mean(dim=0) for c in range(3)])
+        nearest = torch.cdist(z.flatten(1), centres.flatten(1)).argmin(dim=1)
+        assert (nearest == source.labels).double().mean() > 0.9, (source.model, target.model)
+    longer = torch.nn.functional.interpolate(MIXED_SETS[3].latents, 33, mode="linear")
+    assert loaded.translate(longer, source=SEQUENCE.id, target=VECTOR.id).shape == (90, 6)
+    assert loaded.novelty(longer, source=SEQUENCE.id).median() < 0.99
+    with pytest.raises(LatentsError, match="4 x \\?"):
+        loaded.translate(longer[:, :3], source=SEQUENCE.id, target=VECTOR.id)
+
+
+def test_vectors_too_long_for_a_base_are_pooled():
+    long = make_spec("huge", size=LONGEST + 1)
+    bridge, report = train_bridge(
+        [make_latents(long), make_latents(VECTOR)], models=(long, VECTOR), recipe=tiny_recipe()
+    )
+    assert bridge.config.architecture.sizes == (54, 6)
+    assert "become 54 numbers" in report.notes[0]
