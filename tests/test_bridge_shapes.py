@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from ltzoo.bridge import Bridge, train_bridge
 from ltzoo.bridge.entrances import FoldedEntrance, PooledEntrance, fit_pooling
 from ltzoo.bridge.shapes import LONGEST
-from ltzoo.errors import LatentsError
+from ltzoo.errors import LatentsError, TrainingError, UsageError
 from ltzoo.latents import LatentSet
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -154,3 +154,104 @@ def test_vectors_too_long_for_a_base_are_pooled():
     )
     assert bridge.config.architecture.sizes == (54, 6)
     assert "become 54 numbers" in report.notes[0]
+
+
+def related_grids(items: int, size: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+    """Latents of two made-up models of one thing: of ``size`` and half as many positions a side."""
+    rng = torch.Generator().manual_seed(seed)
+    things = torch.nn.functional.interpolate(
+        torch.randn(items, 3, size // 4 + 1, size // 4 + 1, generator=rng), (size, size), mode="bicubic"
+    )
+    mix = torch.linspace(-1, 1, 12).sin().view(4, 3, 1, 1)
+    fine = torch.nn.functional.conv2d(things, mix)
+    coarse = torch.nn.functional.pixel_unshuffle(things, 2)[:, ::2] ** 3
+    return fine, coarse
+
+
+FINE = make_spec("fine", shape=(4, None, None))
+COARSE = make_spec("coarse", shape=(6, None, None))
+
+
+def bare(spec, z: torch.Tensor) -> LatentSet:
+    return LatentSet(model=spec.id, fingerprint=spec.fingerprint, latents=z)
+
+
+def r2(truth: torch.Tensor, guess: torch.Tensor) -> float:
+    return float(1 - (truth - guess).square().sum() / (truth - truth.mean(dim=0)).square().sum())
+
+
+def test_grids_alike_go_position_by_position_at_any_size(tmp_path):
+    fine, coarse = related_grids(120, 16)
+    bridge, report = train_bridge(
+        [bare(FINE, fine), bare(COARSE, coarse)],
+        models=(FINE, COARSE),
+        recipe=tiny_recipe(steps=60, channels=16, reconstruction_weight=1, learning_rate=3e-3),
+    )
+    assert bridge.config.architecture.trunk == "convolution"
+    assert [form.shape for form in bridge.config.architecture.entrances] == [(2, 2), (1, 1)]
+    assert all(row.reconstruction_r2 > 0.8 for row in report.held_out)
+    bridge.save_pretrained(tmp_path / "bridge")
+    bridge = Bridge.from_pretrained(tmp_path / "bridge")
+    for height, width in ((16, 16), (10, 24), (7, 5), (2, 2)):
+        z = related_grids(3, 24, seed=5)[0][:, :, :height, :width]
+        there = bridge.translate(z, source=FINE.id, target=COARSE.id)
+        assert there.shape == (3, 6, -(-height // 2), -(-width // 2))
+        assert bridge.translate(there, source=COARSE.id, target=FINE.id).shape[2] in (height, height + 1)
+        same = bridge.translate(z, source=FINE.id, target=FINE.id)
+        assert same.shape == z.shape
+        assert height < 10 or r2(z, same) > 0.8
+        assert bridge.novelty(z, source=FINE.id).shape == (3,)
+        shared = bridge.shared(z, source=FINE.id)
+        assert torch.equal(bridge.decode_shared(shared, target=COARSE.id), there)
+    with pytest.raises(LatentsError):
+        bridge.decode_shared(torch.zeros(2, shared.shape[1]), target=COARSE.id)
+
+
+def test_a_position_far_away_changes_nothing():
+    """What the network sees of its surroundings has an end: that makes it work at any size."""
+    fine, coarse = related_grids(60, 16)
+    bridge, _ = train_bridge(
+        [bare(FINE, fine), bare(COARSE, coarse)],
+        models=(FINE, COARSE),
+        recipe=tiny_recipe(steps=5, channels=8),
+    )
+    z = related_grids(1, 48, seed=6)[0]
+    changed = z.clone()
+    changed[:, :, :4] += 3
+    moved = (
+        (
+            bridge.translate(changed, source=FINE.id, target=COARSE.id)
+            - bridge.translate(z, source=FINE.id, target=COARSE.id)
+        )
+        .abs()
+        .amax(dim=(0, 1, 3))
+    )
+    assert moved[0] > 0.1
+    assert torch.all(moved[12:] < 1e-5)
+
+
+def test_sizes_without_a_common_divisor_are_refused():
+    sets = [bare(FINE, torch.randn(40, 4, 16, 16)), bare(COARSE, torch.randn(40, 6, 13, 13))]
+    with pytest.raises(TrainingError, match="common divisor") as caught:
+        train_bridge(sets, models=(FINE, COARSE), recipe=tiny_recipe())
+    assert "trunk=vector" in caught.value.hint
+
+
+def test_the_recipe_has_the_last_word_on_the_trunk():
+    with pytest.raises(UsageError, match="needs a base"):
+        plain_recipe(trunk="convolution")
+    with pytest.raises(UsageError, match="grids only"):
+        train_bridge(MIXED_SETS[:2], models=MIXED[:2], recipe=tiny_recipe(trunk="convolution"))
+    grids = [bare(FINE, torch.randn(40, 4, 4, 4)), bare(COARSE, torch.randn(40, 6, 4, 4))]
+    vector, _ = train_bridge(grids, models=(FINE, COARSE), recipe=tiny_recipe(trunk="vector", steps=3))
+    assert vector.config.architecture.trunk == "vector"
+    labelled = [spread_latents(GRID, (3, 8, 6)), spread_latents(FIXED_GRID, (2, 4, 4))]
+    by_class, _ = train_bridge(labelled, models=(GRID, FIXED_GRID), recipe=tiny_recipe(steps=3))
+    assert by_class.config.architecture.trunk == "vector"
+    asked, report = train_bridge(
+        [labelled[0], spread_latents(FINE, (4, 4, 3))],
+        models=(GRID, FINE),
+        recipe=tiny_recipe(steps=3, trunk="convolution"),
+    )
+    assert asked.config.architecture.trunk == "convolution"
+    assert any("labels are not used" in text for text in report.notes)

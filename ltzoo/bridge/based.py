@@ -111,12 +111,11 @@ class BasedAutoencoder(BridgeNetwork):
         self.inference = nn.ModuleList(
             ClassInference(size, classes, architecture.members) for size in (sizes if classes else ())
         )
-        self.encoder: ConditionedTrunk | None = None
-        self.decoder: ConditionedTrunk | None = None
+        self.encoder: nn.Module | None = None
+        self.decoder: nn.Module | None = None
         if architecture.layers:
-            sides = architecture.shared_dim, len(sizes), architecture.layers, architecture.width
-            self.encoder = ConditionedTrunk(*sides, out=2 * code)
-            self.decoder = ConditionedTrunk(*sides, out=code)
+            self.encoder = self._trunk(architecture, 2 * code)
+            self.decoder = self._trunk(architecture, code)
 
     def initialize(self, rng: np.random.Generator) -> None:
         """Draws weights as the plain network does; the last layers of encoder and decoder are zero.
@@ -131,7 +130,7 @@ class BasedAutoencoder(BridgeNetwork):
                 frame.into.copy_(torch.eye(*frame.into.shape[1:]))
                 frame.out_of.copy_(torch.eye(*frame.out_of.shape[1:]))
             for net in (self.encoder, self.decoder):
-                if net is not None:
+                if isinstance(net, ConditionedTrunk):
                     last = net.rest[-1]
                     assert isinstance(last, nn.Linear)
                     last.weight.zero_()
@@ -139,7 +138,7 @@ class BasedAutoencoder(BridgeNetwork):
     def encode(self, x: Tensor, end: int, *, known: bool = False) -> tuple[Tensor, Tensor]:
         """The posterior of z', a code and the classes' probabilities; classes have no deviation."""
         classes = self._turns(x) if known else self.infer(x, end)
-        code = self._frame(end).encode(x, self._weights(classes, known))
+        code = self._into_code(x, end, self._weights(classes, known))
         std = torch.zeros_like(code)
         if self.encoder is not None:
             moved, raw = self.encoder(torch.cat([code, classes], dim=1), end).chunk(2, dim=1)
@@ -151,7 +150,7 @@ class BasedAutoencoder(BridgeNetwork):
         code, classes = shared.tensor_split([self.architecture.code_dim], dim=1)
         if self.decoder is not None:
             code = code + self.decoder(shared, end)
-        return self._frame(end).decode(code, self._weights(classes, known))
+        return self._out_of_code(code, end, self._weights(classes, known))
 
     def class_logits(self, shared: Tensor) -> Tensor:
         """Logarithms of the probabilities that z' holds."""
@@ -160,7 +159,7 @@ class BasedAutoencoder(BridgeNetwork):
     def infer(self, x: Tensor, end: int) -> Tensor:
         """The classes' probabilities ``(n, classes)`` for normalised latents of model ``end``."""
         if not self.architecture.classes:
-            return x.new_zeros(len(x), 0)
+            return x[:, :0]
         return (self.inference_logits(x, end) / self.architecture.temperature).softmax(dim=1)
 
     def inference_logits(self, x: Tensor, end: int) -> Tensor:
@@ -187,6 +186,18 @@ class BasedAutoencoder(BridgeNetwork):
         """Those of the base: frames and class inference."""
         return [*self.frames.parameters(), *self.inference.parameters()]
 
+    def _trunk(self, architecture: Architecture, out: int) -> nn.Module:
+        """The encoder or the decoder, with ``out`` outputs."""
+        return ConditionedTrunk(
+            architecture.shared_dim, len(architecture.sizes), architecture.layers, architecture.width, out
+        )
+
+    def _into_code(self, x: Tensor, end: int, classes: Tensor | None) -> Tensor:
+        return self._frame(end).encode(x, classes)
+
+    def _out_of_code(self, code: Tensor, end: int, classes: Tensor | None) -> Tensor:
+        return self._frame(end).decode(code, classes)
+
     def _frame(self, end: int) -> Frame:
         frame = self.frames[end]
         assert isinstance(frame, Frame)
@@ -196,11 +207,9 @@ class BasedAutoencoder(BridgeNetwork):
         """One-hots of classes in turn."""
         count = self.architecture.classes
         if not count:
-            return x.new_zeros(len(x), 0)
+            return x[:, :0]
         return torch.eye(count, device=x.device).repeat(len(x) // count, 1)
 
     def _weights(self, classes: Tensor, known: bool) -> Tensor | None:
-        if known:
-            return None
-        # Without labels there is one class, and it is certain.
-        return classes if self.architecture.classes else classes.new_ones(len(classes), 1)
+        # Without labels there is one class, and all rows are of it.
+        return classes if self.architecture.classes and not known else None

@@ -130,7 +130,8 @@ class Bridge:
             seed: Of that drawing; None for a new one every time.
 
         Returns:
-            float32 ``(n, *target latent shape)``, on the device of ``z``.
+            float32 ``(n, *target latent shape)``, on the device of ``z``. A bridge that works position by
+            position keeps the size of what is shown; others give latents of the size trained on.
 
         Raises:
             BridgeError: The bridge does not join the models.
@@ -139,13 +140,21 @@ class Bridge:
         into, out_of = self.index(source), self.index(target)
         rng = _sampler(seed) if sample else None
 
-        def step(chunk: Tensor) -> Tensor:
-            return self._decode(self._encode(chunk, into, rng), out_of)
+        latents = self._checked(z, self.config.models[into].spec.latent.shape, source)
+        size = self.network.entrance(into).size_after(latents.shape[2:], self.network.entrance(out_of))
 
-        return self._chunked(step, self._checked(z, self.config.models[into].spec.latent.shape, source))
+        def step(chunk: Tensor) -> Tensor:
+            translated = self._decode(self._encode(chunk, into, rng), out_of)
+            for dim, length in enumerate(size, start=2):
+                translated = translated.narrow(dim, 0, length)
+            return translated
+
+        return self._chunked(step, latents)
 
     def shared(self, z: Tensor, *, source: str) -> Tensor:
         """The posterior mean of z' for latents of ``source``: float32 ``(n, shared_dim)``.
+
+        A bridge that works position by position has a z' at each: ``(n, shared_dim, *positions)``.
 
         Raises:
             BridgeError: The bridge does not join the model.
@@ -156,14 +165,16 @@ class Bridge:
         return self._chunked(lambda chunk: self._encode(chunk, end, None), latents)
 
     def decode_shared(self, shared: Tensor, *, target: str) -> Tensor:
-        """Latents of ``target`` for z', ``(n, shared_dim)``: float32 ``(n, *target latent shape)``.
+        """Latents of ``target`` for z', as `shared` gives it: float32 ``(n, *target latent shape)``.
 
         Raises:
             BridgeError: The bridge does not join the model.
             LatentsError: ``shared`` has the wrong shape or is not finite.
         """
         end = self.index(target)
-        codes = self._checked(shared, (self.config.architecture.shared_dim,), "the shared space")
+        architecture = self.config.architecture
+        places = len(architecture.entrance_shapes[end].shape) if architecture.trunk == "convolution" else 0
+        codes = self._checked(shared, (architecture.shared_dim, *[None] * places), "the shared space")
         return self._chunked(lambda chunk: self._decode(chunk, end), codes)
 
     def classify(self, z: Tensor, *, source: str) -> Tensor:
@@ -196,7 +207,10 @@ class Bridge:
         """
         end = self.index(source)
         latents = self._checked(z, self.config.models[end].spec.latent.shape, source)
-        return self._chunked(lambda part: self.network.novelty[end](self.network.enter(part, end)), latents)
+        network = self.network
+        return self._chunked(
+            lambda part: network.novelty[end](network.describe(network.enter(part, end))), latents
+        )
 
     def _encode(self, z: Tensor, end: int, rng: np.random.Generator | None) -> Tensor:
         mean, std = self.network.encode(self.network.enter(z, end), end)

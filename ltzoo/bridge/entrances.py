@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +12,15 @@ from torch.nn import functional as F
 
 from ltzoo.bridge.config import EntranceShape
 
-__all__ = ["Entrance", "FoldedEntrance", "PooledEntrance", "VectorEntrance", "fit_pooling", "make_entrance"]
+__all__ = [
+    "Entrance",
+    "FoldedEntrance",
+    "PooledEntrance",
+    "VectorEntrance",
+    "fit_pooling",
+    "make_entrance",
+    "rows_of",
+]
 
 SAMPLE = 4096
 """Latents that principal axes are found from, at most."""
@@ -34,6 +43,19 @@ class Entrance(nn.Module, ABC):
     @abstractmethod
     def leave(self, x: Tensor) -> Tensor:
         """Latents for what `enter` gives."""
+
+    def size_after(self, size: Sequence[int], target: Entrance) -> tuple[int, ...]:
+        """Positions of translated latents that stand for something.
+
+        Args:
+            size: Positions of latents of this model, one number a dimension.
+            target: Of the model translated to.
+
+        Returns:
+            One number a dimension that has positions; none, if latents of one size come out anyway.
+        """
+        del size, target
+        return ()
 
 
 class VectorEntrance(Entrance):
@@ -136,6 +158,12 @@ class FoldedEntrance(Entrance):
         """As `enter`."""
         return self.enter(std)
 
+    def size_after(self, size: Sequence[int], target: Entrance) -> tuple[int, ...]:
+        """As many as the latents had, in the target's stride."""
+        assert isinstance(target, FoldedEntrance)
+        blocks = zip(size, self.block, target.block, strict=True)
+        return tuple(math.ceil(length * theirs / own) for length, own, theirs in blocks)
+
     def leave(self, x: Tensor) -> Tensor:
         """``(n, channels, *sizes)``."""
         dims = len(self.block)
@@ -180,3 +208,8 @@ def fit_pooling(entrance: PooledEntrance, latents: Tensor) -> float:
     entrance.get_buffer("axes").copy_(axes)
     total = x.square().sum()
     return float((x @ axes).square().sum() / total) if total > 0 else 1.0
+
+
+def rows_of(x: Tensor) -> Tensor:
+    """``(n, size)`` for vectors; ``(n * positions, size)`` for ``(n, size, *positions)``, item by item."""
+    return x if x.ndim == 2 else x.flatten(2).transpose(1, 2).flatten(0, 1)

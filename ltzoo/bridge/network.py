@@ -31,7 +31,7 @@ class BridgeNetwork(nn.Module, ABC):
 
     Attributes:
         architecture: As given.
-        novelty: Of each model's normalised latents.
+        novelty: Of each model's normalised latents, as `describe` has them.
         entrances: Of each model.
     """
 
@@ -46,7 +46,8 @@ class BridgeNetwork(nn.Module, ABC):
             self.register_buffer(f"mean_{index}", torch.zeros(size))
             self.register_buffer(f"scale_{index}", torch.ones(size))
         classes = max(architecture.classes, 1)
-        self.novelty = nn.ModuleList(Novelty(classes, size) for size in architecture.sizes)
+        described = 2 if architecture.trunk == "convolution" else 1
+        self.novelty = nn.ModuleList(Novelty(classes, described * size) for size in architecture.sizes)
 
     @abstractmethod
     def initialize(self, rng: np.random.Generator) -> None:
@@ -91,6 +92,10 @@ class BridgeNetwork(nn.Module, ABC):
     def leave(self, x: Tensor, end: int) -> Tensor:
         """The inverse of `enter`."""
         return self.entrance(end).leave(self.denormalize(x, end))
+
+    def describe(self, x: Tensor) -> Tensor:
+        """What novelty looks at in normalised latents: one vector a latent."""
+        return x
 
     def normalize(self, x: Tensor, end: int) -> Tensor:
         """What came through a model's entrance, ``(n, size, ...)``, in the units of the network."""

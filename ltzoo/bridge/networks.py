@@ -6,6 +6,7 @@ from typing import Literal
 
 from ltzoo.bridge.based import BasedAutoencoder
 from ltzoo.bridge.config import Architecture, EntranceShape
+from ltzoo.bridge.convolutional import ConvolutionalAutoencoder
 from ltzoo.bridge.network import BridgeNetwork, SharedAutoencoder
 from ltzoo.bridge.recipe import Recipe
 
@@ -43,7 +44,7 @@ def make_architecture(
         sizes=sizes,
         classes=classes,
         layers=recipe.layers if recipe.steps else 0,
-        width=recipe.width,
+        width=recipe.channels if trunk == "convolution" else recipe.width,
         shared_dim=(recipe.shared_dim or max(sizes)) + classes,
         base=True,
         members=recipe.inference_members,
@@ -55,4 +56,6 @@ def make_architecture(
 
 def make_network(architecture: Architecture) -> BridgeNetwork:
     """The network of an architecture, with weights that are not initialised."""
+    if architecture.trunk == "convolution":
+        return ConvolutionalAutoencoder(architecture)
     return BasedAutoencoder(architecture) if architecture.base else SharedAutoencoder(architecture)

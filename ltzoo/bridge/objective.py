@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ltzoo.bridge.based import BasedAutoencoder, by_class
+from ltzoo.bridge.entrances import rows_of
 from ltzoo.bridge.network import BridgeNetwork
 from ltzoo.bridge.quantiles import QuantileTable
 from ltzoo.bridge.randomness import normal, unit_directions
@@ -160,7 +161,7 @@ class Objective:
             code = network.architecture.code_dim
             terms["kl"] = _mean(kl_divergence(mean[:, :code], std[:, :code]) for mean, std in posteriors)
         if recipe.swd_weight:
-            codes = [by_class(z, groups if recipe.swd_by_class else 1) for z in samples()]
+            codes = [by_class(rows_of(z), groups if recipe.swd_by_class else 1) for z in samples()]
             terms["swd"] = _mean(
                 sliced_wasserstein(
                     codes[a],
@@ -217,7 +218,7 @@ class Objective:
             gaps = []
             for _, target, x in translated:
                 directions, values = self._tables[target].draw(recipe.projections, rng)
-                gaps.append(quantile_gap((by_class(x, groups) @ directions).mT, values))
+                gaps.append(quantile_gap((by_class(rows_of(x), groups) @ directions).mT, values))
             terms["translation"] = _mean(gaps)
         if recipe.cycle_weight:
             terms["cycle"] = _mean(back(*each) for each in translated)

@@ -6,11 +6,14 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 
+from ltzoo.bridge import quantiles
 from ltzoo.bridge.based import BasedAutoencoder
 from ltzoo.bridge.bases import Moments, solve_base
 from ltzoo.bridge.config import LabelMap
+from ltzoo.bridge.entrances import rows_of
 from ltzoo.bridge.network import BridgeNetwork
 from ltzoo.bridge.novelty import Novelty
 from ltzoo.bridge.objective import SMOOTHING
@@ -74,7 +77,12 @@ def quantile_tables(
     """A table of each model's latents, in the units of the network; ``levels`` rows of a class are compared."""
     tables = []
     for end, data in enumerate(sets):
-        groups = [network.normalize(data.mean[torch.from_numpy(rows)], end) for rows in data.groups]
+        groups = [
+            network.normalize(data.mean[torch.from_numpy(rows)], end)
+            if data.mean.ndim == 2
+            else _some_rows(network, end, data, rows, generator(seed, Purpose.DIRECTIONS, end, 1))
+            for rows in data.groups
+        ]
         tables.append(QuantileTable(groups, levels, generator(seed, Purpose.DIRECTIONS, end)))
     return tables
 
@@ -96,21 +104,34 @@ def fit_novelty(
         for end, (data, whole) in enumerate(zip(sets, latents, strict=True)):
             rest = np.setdiff1d(data.rest, np.concatenate(data.groups))
             *groups, unlabelled = (
-                network.normalize(data.mean[torch.from_numpy(rows)], end) for rows in (*data.groups, rest)
+                network.describe(network.normalize(data.mean[torch.from_numpy(rows)], end))
+                for rows in (*data.groups, rest)
             )
             held_out, _ = of_classes(label_map, validation_part(whole))
             novelty = network.novelty[end]
             assert isinstance(novelty, Novelty)
-            novelty.fit(groups, network.enter(held_out.latents.to(data.mean.device), end), rest=unlabelled)
+            usual = network.enter(held_out.latents.to(data.mean.device), end)
+            novelty.fit(groups, network.describe(usual), rest=unlabelled)
+
+
+def _some_rows(
+    network: BridgeNetwork, end: int, data: TrainingSet, rows: np.ndarray, rng: np.random.Generator
+) -> Tensor:
+    """Positions of a model's latents, a few of each: the first latents alone would not stand for all."""
+    items = torch.from_numpy(rng.permutation(rows)[: quantiles.MOST])
+    places = torch.from_numpy(rng.integers(data.positions, size=len(items)))
+    values = data.mean.flatten(2)[items, :, places]
+    return network.normalize(values, end)
 
 
 def _moments(network: BasedAutoencoder, end: int, data: TrainingSet) -> Moments:
-    moments = Moments(data.mean[0].numel(), len(data.groups))
+    moments = Moments(data.mean.shape[1], len(data.groups))
+    step = max(CHUNK // data.positions, 1)
     for label, rows in enumerate(data.groups):
-        for chunk in np.split(rows, range(CHUNK, len(rows), CHUNK)):
+        for chunk in np.split(rows, range(step, len(rows), step)):
             index = torch.from_numpy(chunk).to(data.mean.device)
-            std = None if data.std is None else network.normalize_std(data.std[index], end)
-            moments.add(network.normalize(data.mean[index], end), std, label)
+            std = None if data.std is None else rows_of(network.normalize_std(data.std[index], end))
+            moments.add(rows_of(network.normalize(data.mean[index], end)), std, label)
     return moments
 
 

@@ -37,7 +37,7 @@ class Recipe(Record):
         inference_members: How many such networks a model has; their log-probabilities are averaged.
         temperature: That the inferred classes' logits are divided by; less is more decided.
         steps: Optimiser steps. With 0, the bridge is its base.
-        batch: Latents of each model a step.
+        batch: Latents of each model a step; positions, with a convolutional trunk.
         learning_rate: Adam's, at its highest.
         schedule: ``constant``, or ``one-cycle``: a tenth of the steps up, the rest down to nothing,
             both along a cosine.
@@ -49,6 +49,7 @@ class Recipe(Record):
         pooled_dim: Numbers that a grid or a sequence becomes at most, where it becomes a vector.
         layers: ReLU layers in each of the two trunks. Without steps there are none.
         width: Units of each of those layers.
+        channels: The same for a convolutional trunk.
         shared_dim: Dimensions of the shared latent z'. On a base, 0 stands for as many as the largest
             model has; classes have dimensions of their own there.
         normalization: ``standardize``: each dimension of a model's latents to mean 0 and standard
@@ -89,6 +90,7 @@ class Recipe(Record):
     pooled_dim: Annotated[int, Meta(ge=1, le=2048)] = 256
     layers: Annotated[int, Meta(ge=1, le=64)] = 2
     width: Annotated[int, Meta(ge=1, le=8192)] = 256
+    channels: Annotated[int, Meta(ge=1, le=8192)] = 128
     shared_dim: Annotated[int, Meta(ge=0, le=8192)] = 0
     normalization: Literal["none", "standardize"] = "standardize"
     posterior_noise: bool = False

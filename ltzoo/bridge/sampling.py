@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ltzoo.bridge.config import LabelMap, TrainedOn
-from ltzoo.bridge.entrances import Entrance, VectorEntrance
+from ltzoo.bridge.entrances import Entrance, PooledEntrance, VectorEntrance, rows_of
 from ltzoo.bridge.labels import class_indices
 from ltzoo.bridge.network import BridgeNetwork
 from ltzoo.bridge.objective import Batch
@@ -33,6 +34,8 @@ __all__ = [
 ]
 
 CHUNK = 1024
+FEWEST_ITEMS = 4
+"""Of a batch, where latents have many positions."""
 MIN_ITEMS = 16
 VALIDATION_SHARE = 10
 CONSTANT = 1e-6
@@ -192,6 +195,7 @@ class TrainingSet:
         self.model = latents.model
         self.license = latents.license
         entrance = entrance or VectorEntrance(latents.latent_shape)
+        self._one_scale = isinstance(entrance, PooledEntrance)
         self.mean = _entered(entrance.enter, part.latents, device)
         self.std = None if part.std is None else _entered(entrance.enter_std, part.std, device)
         self.groups = [np.arange(len(part))]
@@ -212,6 +216,11 @@ class TrainingSet:
     def __len__(self) -> int:
         return len(self.mean)
 
+    @property
+    def positions(self) -> int:
+        """Of each latent; 1 for vectors."""
+        return math.prod(self.mean.shape[2:])
+
     def guess(self, classes: Sequence[np.ndarray]) -> None:
         """Adds unlabelled rows to the groups, in place of those added before.
 
@@ -231,12 +240,15 @@ class TrainingSet:
         """Mean and standard deviation of each dimension over the model's posteriors, each ``(size,)``.
 
         Posterior variances count, so that dimensions in which a VAE's posterior has collapsed onto the
-        prior are not blown up. A constant dimension has standard deviation 1.
+        prior are not blown up. A constant dimension has standard deviation 1. Pooled latents have one for all
+        dimensions: these are principal axes, of which the last must not count as much as the first.
         """
         values = rows_of(self.mean).double()
         mean, variance = values.mean(dim=0), values.var(dim=0, correction=0)
         if self.std is not None:
             variance += rows_of(self.std).double().square().mean(dim=0)
+        if self._one_scale:
+            variance = variance.mean().expand_as(variance)
         spread = variance.sqrt()
         constant = spread <= CONSTANT * spread.max()
         return mean.float(), torch.where(constant, torch.ones_like(spread), spread).float()
@@ -253,6 +265,10 @@ class Sampler:
         network: Normalises the latents.
         recipe: Gives the batch size, and whether inputs are drawn from the posteriors.
         seed: Of the run.
+
+    Attributes:
+        batch: Latents of each model a step.
+        rows_a_class: Rows of a class in a batch: latents, or positions of latents.
     """
 
     def __init__(
@@ -267,6 +283,10 @@ class Sampler:
         self.batch = (
             max(recipe.batch // self._classes, 1) * self._classes if recipe.class_wise else recipe.batch
         )
+        positions = sets[0].positions
+        if positions > 1:
+            self.batch = max(recipe.batch // positions, FEWEST_ITEMS)
+        self.rows_a_class = self.batch * positions // self._classes
         self._orders: dict[tuple[int, int], tuple[int, np.ndarray]] = {}
 
     def rows(self, model: int, step: int) -> np.ndarray:
@@ -315,11 +335,6 @@ class Sampler:
             kept = (epoch, rng.permutation(len(self._sets[model].groups[group_index])))
             self._orders[model, group_index] = kept
         return kept[1]
-
-
-def rows_of(x: Tensor) -> Tensor:
-    """``(n, size)`` for vectors; ``(n * positions, size)`` for ``(n, size, *positions)``, item by item."""
-    return x if x.ndim == 2 else x.flatten(2).transpose(1, 2).flatten(0, 1)
 
 
 def _entered(enter: Callable[[Tensor], Tensor], values: Tensor, device: str | torch.device) -> Tensor:

@@ -22,7 +22,8 @@ __all__ = ["EntrancePlan", "open_entrances", "plan_entrances"]
 LONGEST = 2048
 """Numbers of a latent, or channels, whose covariances a base can be solved from."""
 
-LARGEST_BLOCK = 16
+LARGEST_BLOCK = 8
+"""Positions a side that are folded into one: models whose strides differ by more have little in common there."""
 
 
 @dataclass(frozen=True)

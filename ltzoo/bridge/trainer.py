@@ -212,7 +212,7 @@ class _Run:
         if isinstance(self.network, BasedAutoencoder):
             prepare_base(self.network, self.sets, self.recipe, self.identity.seed)
         if self.recipe.translation_weight and self.recipe.steps:
-            levels = self._sampler.batch // max(self.network.architecture.classes, 1)
+            levels = self._sampler.rows_a_class
             tables = quantile_tables(self.network, self.sets, levels, self.identity.seed)
             self._objective = Objective(self.recipe, tables)
         self.seconds += time.perf_counter() - started
