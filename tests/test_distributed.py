@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 from itertools import pairwise
 from pathlib import Path
 
+import launching
 import numpy as np
 import pytest
 import torch
 from fakes import IMAGE, VARYING, FakeModel, model_spec
 from hypothesis import given
 from hypothesis import strategies as st
+from launching import found, ours
 from PIL import Image
 from toy_plugin import toy_zoo
 
@@ -27,9 +28,6 @@ from ltzoo.media import ArrayItems, open_items
 from ltzoo.zoo import set_default_zoo
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-
-TESTS = Path(__file__).parent
-
 
 # Spans
 
@@ -136,35 +134,7 @@ def test_only_the_main_process_speaks(monkeypatch, capsys):
 
 def launch(scenario: str, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Runs a scenario of two_processes.py in two processes."""
-    environment = {
-        **os.environ,
-        "OMP_NUM_THREADS": "1",
-        "PYTHONPATH": os.pathsep.join([str(TESTS), str(TESTS.parent), os.environ.get("PYTHONPATH", "")]),
-    }
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    words = [*launcher, TESTS / "two_processes.py", scenario, folder, *arguments]
-    with subprocess.Popen(
-        words,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    ) as process:
-        try:
-            out, err = process.communicate(timeout=300)
-        except BaseException:
-            # The launcher's processes too: nobody else would end them.
-            os.killpg(process.pid, signal.SIGKILL)
-            raise
-    return subprocess.CompletedProcess(words, process.returncode, out, err)
-
-
-def found(run: subprocess.CompletedProcess[str], folder: Path) -> tuple[dict, dict]:
-    """What the two processes have written down."""
-    assert run.returncode == 0, run.stderr
-    first, second = (json.loads((folder / f"{rank}.json").read_text()) for rank in range(2))
-    return first, second
+    return launching.launch("two_processes.py", scenario, folder, *arguments)
 
 
 def test_processes_talk_sum_and_fail_together(tmp_path):
@@ -264,11 +234,6 @@ def test_a_process_that_is_killed_ends_the_other_and_costs_nothing_that_was_reco
     encode_to_file(FakeModel(spec), items, data / "killed", batch_size=8, say=said.append)
     assert "going on after" in said[0]
     assert (data / "killed").read_bytes() == (data / "whole").read_bytes()
-
-
-def ours(stderr: str) -> list[str]:
-    """The lines that ltzoo has written among those of the launcher."""
-    return [line for line in stderr.splitlines() if line.startswith("ltzoo:")]
 
 
 def test_the_command_says_and_writes_once(data, ltzoo):

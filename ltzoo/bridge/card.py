@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from ltzoo.bridge.config import BridgeConfig, Metric
+from ltzoo.bridge.config import BridgeConfig, Metric, Provenance
 from ltzoo.spec import format_shape
 
 __all__ = ["card_text"]
@@ -111,13 +111,18 @@ def _classes(config: BridgeConfig) -> str:
     return f"Labels were joined by {how}.\n\n" + _table(("class", *ids), rows)
 
 
+def _workers(trained: Provenance) -> str:
+    threads = f"{trained.threads} threads"
+    return threads if trained.processes is None else f"{trained.processes} processes of {threads}"
+
+
 def _training(config: BridgeConfig) -> str:
     trained = config.trained
     rows = [
         ("recipe", config.recipe.name),
         (
             "steps",
-            f"{trained.steps} in {trained.seconds:.0f} s on {trained.device} ({trained.threads} threads)",
+            f"{trained.steps} in {trained.seconds:.0f} s on {trained.device} ({_workers(trained)})",
         ),
         ("seed", str(trained.seed)),
         ("date", trained.date),

@@ -238,6 +238,7 @@ class Provenance(Record):
         seconds: Time spent in them.
         device: For example ``cpu``.
         threads: Of torch on the CPU; the same weights need the same number.
+        processes: That shared the work; the same weights need the same number. None if there was one.
         date: Day on which training ended, ISO 8601, UTC.
         ltzoo: Version.
         torch: Version.
@@ -254,6 +255,7 @@ class Provenance(Record):
     ltzoo: Text
     torch: Text
     latents: tuple[TrainedOn, ...]
+    processes: Annotated[int, Meta(ge=2)] | None = None
     command: Text | None = None
 
 

@@ -18,6 +18,7 @@ from ltzoo.bridge.network import BridgeNetwork
 from ltzoo.bridge.quantiles import QuantileTable
 from ltzoo.bridge.randomness import normal, unit_directions
 from ltzoo.bridge.recipe import Recipe
+from ltzoo.bridge.sharding import ShardedNetwork
 
 __all__ = [
     "Batch",
@@ -27,6 +28,9 @@ __all__ = [
     "reconstruction_error",
     "sliced_wasserstein",
 ]
+
+INFERS = BasedAutoencoder | ShardedNetwork
+"""What has class inference where a term asks for it: only recipes with a base have such a term."""
 
 SMOOTHING = 0.05
 """Of the labels that class inference learns."""
@@ -128,7 +132,11 @@ class Objective:
         self._tables = tables
 
     def terms(
-        self, network: BridgeNetwork, batch: Batch, rng: np.random.Generator, step: int = 0
+        self,
+        network: BridgeNetwork | ShardedNetwork,
+        batch: Batch,
+        rng: np.random.Generator,
+        step: int = 0,
     ) -> dict[str, Tensor]:
         """The terms, unweighted.
 
@@ -179,7 +187,7 @@ class Objective:
             codes = samples()
             translated = [(a, b, network.decode(codes[a], b, known=known)) for a, b in routes]
             terms.update(self._translation_terms(network, batch, translated, groups, rng))
-        if recipe.inference_weight and isinstance(network, BasedAutoencoder) and batch.classes is not None:
+        if recipe.inference_weight and isinstance(network, INFERS) and batch.classes is not None:
             classes = batch.classes
             terms["inference"] = _mean(
                 F.cross_entropy(
@@ -199,7 +207,7 @@ class Objective:
 
     def _translation_terms(
         self,
-        network: BridgeNetwork,
+        network: BridgeNetwork | ShardedNetwork,
         batch: Batch,
         translated: Sequence[tuple[int, int, Tensor]],
         groups: int,
@@ -230,7 +238,7 @@ class Objective:
             ]
             if noisy:
                 terms["noisy_cycle"] = _mean(noisy)
-        if recipe.recognition_weight and isinstance(network, BasedAutoencoder) and batch.classes is not None:
+        if recipe.recognition_weight and isinstance(network, INFERS) and batch.classes is not None:
             classes = batch.classes
             terms["recognition"] = _mean(
                 F.cross_entropy(network.inference_logits(x, target), classes) for _, target, x in translated

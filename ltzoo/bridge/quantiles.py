@@ -44,6 +44,11 @@ class QuantileTable:
         self._directions = directions / scale
         self._values = (torch.stack(values).to(device) / scale).mT.contiguous()
 
+    @property
+    def tensors(self) -> tuple[Tensor, Tensor]:
+        """What the table is made of, for another process to copy."""
+        return self._directions, self._values
+
     def draw(self, count: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         """Some of the directions: ``(size, count)``, and the quantiles along them, ``(classes, count, levels)``."""
         chosen = torch.from_numpy(rng.choice(DIRECTIONS, size=min(count, DIRECTIONS), replace=False))

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import math
 import os
-import signal
 import sys
-import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,16 +20,20 @@ from ltzoo.bridge.based import BasedAutoencoder
 from ltzoo.bridge.bridge import Bridge
 from ltzoo.bridge.checkpoint import RunIdentity, RunState, load_checkpoint, save_checkpoint
 from ltzoo.bridge.config import Architecture, BridgeConfig, BridgeEnd, LabelMap, Provenance
+from ltzoo.bridge.interruption import Interruption
 from ltzoo.bridge.labels import Labels, class_indices, match_labels
 from ltzoo.bridge.networks import make_architecture, make_network
 from ltzoo.bridge.objective import Objective
 from ltzoo.bridge.preparation import fit_novelty, prepare_base, quantile_tables
+from ltzoo.bridge.quantiles import QuantileTable
 from ltzoo.bridge.randomness import Purpose, check_seed, generator
 from ltzoo.bridge.recipe import Recipe, get_recipe
 from ltzoo.bridge.report import HeldOut, LossRow, TrainingReport
 from ltzoo.bridge.sampling import Sampler, TrainingSet, check_latents, keep_labels, validation_part
 from ltzoo.bridge.schedule import one_cycle
 from ltzoo.bridge.shapes import open_entrances, plan_entrances
+from ltzoo.bridge.sharding import ShardedNetwork, check_same, copy_main, share_guesses, told_by_main
+from ltzoo.distributed import World
 from ltzoo.errors import TrainingError
 from ltzoo.latents import LatentSet
 from ltzoo.spec import ModelSpec
@@ -58,6 +59,7 @@ def train_bridge(
     resume: bool = True,
     progress: bool = False,
     command: str | None = None,
+    world: World | None = None,
 ) -> tuple[Bridge, TrainingReport]:
     """Trains a bridge between two or more models on their latents.
 
@@ -66,13 +68,19 @@ def train_bridge(
     of threads. Ctrl-C ends the step at hand and writes the checkpoint before `KeyboardInterrupt` is
     raised. The finished run leaves its checkpoint, for the caller to remove once the bridge is saved.
 
+    Several processes train one bridge when each calls this with the same arguments, within
+    `ltzoo.distributed.process_group`: each runs the network on its share of every batch. Bridge and losses are
+    those of a single process, up to rounding, and every process gets them. The main process alone reads and
+    writes the checkpoint, which any number of processes may take up. Ctrl-C or SIGTERM in one of them
+    stops all after the same step.
+
     Args:
         latents: One set a model. Only the ``train`` part of a split set is used, and a tenth of it is
             held out unless there is a ``validation`` part.
         models: Their specs, in the same order.
         recipe: A recipe, or the name of one.
         seed: Of everything random.
-        device: Where to train.
+        device: Where to train; with ``cuda``, each of several processes takes a device of its own.
         labels: How labels of the models correspond; see `ltzoo.bridge.labels.match_labels`.
         labels_per_class: Forget all labels but so many of each class, drawn by the seed; to see what few
             labels are worth. With a base, latents without a label take part with inferred ones.
@@ -81,18 +89,21 @@ def train_bridge(
         resume: Go on from the checkpoint if the file is there; otherwise it is overwritten.
         progress: Show a progress bar on stderr, if that is a terminal.
         command: The command line, for the bridge's config.
+        world: The processes that share the work; only this one by default.
 
     Returns:
         The bridge, and a report of the run.
 
     Raises:
         TrainingError: Training cannot start with this data, or the loss is no longer finite, or the
-            checkpoint is of another run or cannot be read or written.
+            checkpoint is of another run or cannot be read or written, or processes train different bridges.
         LatentsError: Latents are not finite or not of their model's shape.
         FingerprintError: Latents are not those of the models.
         UsageError: The label map or the recipe is not valid.
         KeyboardInterrupt: The user pressed Ctrl-C.
+        ElsewhereError: Another process has failed.
     """
+    world = world or World()
     check_seed(seed)
     recipe = recipe if isinstance(recipe, Recipe) else get_recipe(recipe)
     check_latents(latents, models)
@@ -107,10 +118,11 @@ def train_bridge(
     architecture = make_architecture(
         recipe, plan.sizes, len(label_map.classes), trunk=plan.trunk, entrances=plan.entrances
     )
-    entrances, pooled = open_entrances(plan, latents, device)
+    place = torch.device(world.device(str(device)))
+    entrances, pooled = open_entrances(plan, latents, place)
+    copy_main(world, [buffer for entrance in entrances for buffer in entrance.buffers()])
     sets = [
-        TrainingSet(one, label_map, device, entrance)
-        for one, entrance in zip(latents, entrances, strict=True)
+        TrainingSet(one, label_map, place, entrance) for one, entrance in zip(latents, entrances, strict=True)
     ]
     identity = RunIdentity(
         models=tuple(BridgeEnd(spec=model, fingerprint=model.fingerprint) for model in models),
@@ -119,16 +131,19 @@ def train_bridge(
         recipe=recipe,
         seed=seed,
     )
-    run = _Run(identity, architecture, sets, torch.device(device))
+    check_same(world, identity.to_json())
+    run = _Run(identity, architecture, sets, place, world)
     run.network.entrances = nn.ModuleList(entrances)
     # Also where a checkpoint follows: which classes unlabelled latents are taken for is not stored.
     run.prepare()
     fit_novelty(run.network, sets, latents, label_map)
     path = None if checkpoint is None else Path(checkpoint)
     resumed_at = None
-    if path is not None and resume and path.exists():
+    if path is not None and resume and world.is_main and path.exists():
         resumed_at = run.restore(path)
-    _loop(run, path, checkpoint_seconds, progress)
+    if world.size > 1:
+        resumed_at = run.follow_main(resumed_at)
+    _loop(run, path if world.is_main else None, checkpoint_seconds, progress and world.is_main)
     run.check_finite()
     config = BridgeConfig(
         models=identity.models,
@@ -141,6 +156,7 @@ def train_bridge(
             seconds=round(run.seconds, 3),
             device=str(device),
             threads=torch.get_num_threads(),
+            processes=world.size if world.size > 1 else None,
             date=datetime.now(UTC).date().isoformat(),
             ltzoo=ltzoo.__version__,
             torch=str(torch.__version__),
@@ -179,8 +195,11 @@ class _Run:
         architecture: Architecture,
         sets: Sequence[TrainingSet],
         device: torch.device,
+        world: World,
     ) -> None:
         self.identity = identity
+        self.world = world
+        self.interruption = Interruption(world)
         self.recipe = identity.recipe
         self.device = device
         self.sets = sets
@@ -197,6 +216,8 @@ class _Run:
             self._optimizer = torch.optim.Adam(groups, lr=self.recipe.learning_rate, betas=betas, fused=True)
         self._sampler = Sampler(sets, self.network, self.recipe, identity.seed)
         self._objective = Objective(self.recipe)
+        self._called = self.network if world.size == 1 else ShardedNetwork(self.network, world)
+        self._tables: list[QuantileTable] = []
         self._row_every = max(1, self.recipe.steps // LOSS_ROWS)
         self.step = 0
         self.seconds = 0.0
@@ -213,8 +234,8 @@ class _Run:
             prepare_base(self.network, self.sets, self.recipe, self.identity.seed)
         if self.recipe.translation_weight and self.recipe.steps:
             levels = self._sampler.rows_a_class
-            tables = quantile_tables(self.network, self.sets, levels, self.identity.seed)
-            self._objective = Objective(self.recipe, tables)
+            self._tables = quantile_tables(self.network, self.sets, levels, self.identity.seed)
+            self._objective = Objective(self.recipe, self._tables)
         self.seconds += time.perf_counter() - started
 
     def _parameter_groups(self) -> list[dict[str, Any]]:
@@ -243,7 +264,7 @@ class _Run:
         started = time.perf_counter()
         rng = generator(self.identity.seed, Purpose.STEP, self.step)
         batch = self._sampler.batch_at(self.step, rng)
-        terms = self._objective.terms(self.network, batch, rng, self.step)
+        terms = self._objective.terms(self._called, batch, rng, self.step)
         loss = self._objective.weigh(terms)
         value = loss.item()
         if not math.isfinite(value):
@@ -253,6 +274,7 @@ class _Run:
             group["lr"] = group["share"] * learning_rate(self.recipe, self.step)
         self._optimizer.zero_grad()
         loss.backward()
+        self.interruption.sum_([p.grad for p in self._trained.values() if p.grad is not None])
         self._optimizer.step()
         self.step += 1
         self.seconds += time.perf_counter() - started
@@ -285,11 +307,28 @@ class _Run:
         with torch.no_grad():
             for name, tensor in own.items():
                 tensor.copy_(found[name])
+        self._go_on_from(state)
+        return state.step
+
+    def follow_main(self, resumed_at: int | None) -> int | None:
+        """Brings all processes to where the main one stands, to the last bit; gives the step it has resumed at."""
+        share_guesses(self.world, self.sets)
+        state = RunState(step=self.step, seconds=self.seconds, losses=tuple(self.losses))
+        told = told_by_main(self.world, "resumed", "" if resumed_at is None else state.to_json())
+        if told and not self.world.is_main:
+            if self._optimizer is not None:
+                self._make_moments()
+            state = RunState.from_json(told)
+            self._go_on_from(state)
+        tensors = self._tensors() if told else self.network.state_dict()
+        copy_main(self.world, [*tensors.values(), *(t for table in self._tables for t in table.tensors)])
+        return state.step if told else None
+
+    def _go_on_from(self, state: RunState) -> None:
         if self._optimizer is not None:
             for parameter in self._trained.values():
                 self._optimizer.state[parameter]["step"].fill_(state.step)
         self.step, self.seconds, self.losses = state.step, state.seconds, list(state.losses)
-        return state.step
 
     def _tensors(self) -> dict[str, Tensor]:
         tensors = {f"network.{name}": tensor for name, tensor in self.network.state_dict().items()}
@@ -321,7 +360,7 @@ def _loop(run: _Run, checkpoint: Path | None, every: float, progress: bool) -> N
     steps, row = run.recipe.steps, 0
     saved, saved_step = time.monotonic(), run.step
     with (
-        _deferred_interrupt() as interrupted,
+        run.interruption.deferred(),
         tqdm(
             total=steps,
             initial=run.step,
@@ -331,7 +370,7 @@ def _loop(run: _Run, checkpoint: Path | None, every: float, progress: bool) -> N
             disable=None if progress else True,
         ) as bar,
     ):
-        while run.step < steps and not interrupted.is_set():
+        while run.step < steps and not run.interruption.agreed:
             run.advance()
             bar.update()
             if len(run.losses) > row:
@@ -342,35 +381,10 @@ def _loop(run: _Run, checkpoint: Path | None, every: float, progress: bool) -> N
                 saved, saved_step = time.monotonic(), run.step
         if checkpoint is not None and saved_step < run.step:
             run.save(checkpoint)
-        if interrupted.is_set():
+        if run.interruption.settle():
+            # Who stops first would end the others, perhaps before the checkpoint is there.
+            run.world.barrier()
             raise KeyboardInterrupt
-
-
-@contextmanager
-def _deferred_interrupt() -> Iterator[threading.Event]:
-    """Turns the first Ctrl-C into an event, so that it cannot hit in the middle of a step.
-
-    A second Ctrl-C interrupts at once. Nothing changes outside the main thread, or where the program
-    handles Ctrl-C in its own way.
-    """
-    interrupted = threading.Event()
-
-    def handle(signum: int, frame: object) -> None:
-        del signum, frame
-        interrupted.set()
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    ours = (
-        threading.current_thread() is threading.main_thread()
-        and signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    )
-    if ours:
-        signal.signal(signal.SIGINT, handle)
-    try:
-        yield interrupted
-    finally:
-        if ours:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _held_out(bridge: Bridge, latents: LatentSet) -> HeldOut:

@@ -13,8 +13,9 @@ from click.shell_completion import CompletionItem
 
 from ltzoo.cli.base import Command, json_option
 from ltzoo.cli.items import device_option
-from ltzoo.cli.output import note, print_ids, print_json
+from ltzoo.cli.output import note, print_ids, print_json, progress_wanted
 from ltzoo.cli.params import MODEL
+from ltzoo.distributed import is_main, process_group
 from ltzoo.errors import TrainingError, UsageError
 from ltzoo.spec import ModelSpec, format_shape
 
@@ -92,7 +93,9 @@ def train(
 
     Models whose plugins ship latents need no data. Labels of equal names are taken to mean the same
     class; --labels FILE maps them by a TOML file with a table a model, label = "class". A run that was
-    interrupted goes on where it was when the same command is given again.
+    interrupted goes on where it was when the same command is given again. Started by torchrun or
+    accelerate launch, as in 'torchrun --nproc-per-node 2 -m ltzoo train ...', several processes share
+    the work.
     """
     check_models(models)
     folder = output or Path(joined_name(models))
@@ -127,32 +130,35 @@ def train(
         if as_json:
             print_json("train-plan", plan)
         else:
-            for name, value in plan.items():
+            for name, value in plan.items() if is_main() else ():
                 click.echo(f"{name.ljust(8)}  {value}")
         return
-    try:
-        bridge, report = train_bridge(
-            sets,
-            models=models,
-            recipe=chosen,
-            seed=seed,
-            device=device,
-            labels=labels,
-            labels_per_class=labels_per_class,
-            checkpoint=checkpoint,
-            resume=not no_resume,
-            progress=sys.stderr.isatty(),
-            command=shlex.join(["ltzoo", *sys.argv[1:]]),
-        )
-    except KeyboardInterrupt:
-        note(f"the checkpoint is {checkpoint}; give the same command again to go on")
-        raise
-    for text in report.notes:
-        note(text)
-    for _ in default_zoo().host.call("bridge_trained", bridge=bridge, report=report):
-        pass
-    bridge.save_pretrained(folder, dtype=torch.float16 if dtype == "float16" else torch.float32)
-    checkpoint.unlink(missing_ok=True)
+    with process_group() as world:
+        try:
+            bridge, report = train_bridge(
+                sets,
+                models=models,
+                recipe=chosen,
+                seed=seed,
+                device=device,
+                labels=labels,
+                labels_per_class=labels_per_class,
+                checkpoint=checkpoint,
+                resume=not no_resume,
+                progress=progress_wanted(),
+                command=shlex.join(["ltzoo", *sys.argv[1:]]),
+                world=world,
+            )
+        except KeyboardInterrupt:
+            note(f"the checkpoint is {checkpoint}; give the same command again to go on")
+            raise
+        for text in report.notes:
+            note(text)
+        if world.is_main:
+            for _ in default_zoo().host.call("bridge_trained", bridge=bridge, report=report):
+                pass
+            bridge.save_pretrained(folder, dtype=torch.float16 if dtype == "float16" else torch.float32)
+            checkpoint.unlink(missing_ok=True)
     if as_json:
         print_json("train", {**plan, "report": report.to_dict()})
     else:
