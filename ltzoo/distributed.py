@@ -216,6 +216,10 @@ def process_group() -> Iterator[World]:
 
     import torch
     import torch.distributed as dist
+
+    # Default arguments there keep the group that exists at the import, which an optimiser's first step does; then nobody
+    # would notice before its end that this process has left.
+    import torch.distributed.nn.functional
     from torch.distributed.distributed_c10d import PrefixStore
 
     global _groups

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -29,13 +28,13 @@ def launch(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        start_new_session=True,
     ) as process:
         try:
             out, err = process.communicate(timeout=300)
         except BaseException:
-            # The launcher's processes too: nobody else would end them.
-            os.killpg(process.pid, signal.SIGKILL)
+            # The launcher ends its processes, which are of sessions of their own.
+            process.terminate()
+            process.wait(60)
             raise
     return subprocess.CompletedProcess(words, process.returncode, out, err)
 

@@ -61,7 +61,8 @@ def gradients(world: World | None = None) -> dict[str, torch.Tensor]:
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.copy_(torch.from_numpy(rng.standard_normal(parameter.shape)) / 4)
-    x = torch.from_numpy(rng.standard_normal((15, 4))).float().requires_grad_()
+    network.double()
+    x = torch.from_numpy(rng.standard_normal((15, 4))).requires_grad_()
     calls = ShardedNetwork(network, world) if world else network
     mean, std = calls.encode(x, 0, known=True)
     other = calls.decode((mean + std).flip(0)[:12], 1)
@@ -97,16 +98,16 @@ def attempt(work) -> list[str]:
 
 
 class Patched:
-    """Something that happens in one process before one of the steps."""
+    """Something that happens in one process before one of the steps, or before each."""
 
-    def __init__(self, rank: int, step: int, act) -> None:
+    def __init__(self, rank: int, step: int | None, act) -> None:
         self.rank, self.step, self.act = rank, step, act
 
     def __enter__(self) -> None:
         self.advance = advance = trainer._Run.advance
 
         def advance_and_act(run) -> None:
-            if run.step == self.step and run.world.rank == self.rank:
+            if self.step in (None, run.step) and run.world.rank == self.rank:
                 self.act()
             advance(run)
 
