@@ -7,7 +7,7 @@ import torch
 from bridge_samples import make_latents, make_spec
 
 from ltzoo.bridge.config import LabelMap
-from ltzoo.bridge.labels import class_indices, match_labels
+from ltzoo.bridge.labels import class_indices, join_labels, match_labels
 from ltzoo.errors import SpecError, TrainingError, UsageError
 
 A, B = make_spec("a"), make_spec("b")
@@ -136,3 +136,59 @@ def test_a_label_map_is_checked():
         LabelMap(origin="names", classes=("a", "a"), models={"m": {"a": "a"}})
     with pytest.raises(SpecError, match="does not go"):
         LabelMap(origin="none", classes=("a",), models={"m": {"a": "a"}})
+
+
+# A model that is added
+
+C = make_spec("c")
+BRIDGE = LabelMap(
+    origin="position",
+    classes=("0", "1", "2"),
+    models={
+        "toy/a": {"0": "0", "1": "1", "2": "2"},
+        "toy/b": {"shirt": "0", "shoe": "1", "bag": "2"},
+    },
+)
+
+
+def added(*names):
+    return [
+        *sets(("0", "1", "2"), ("shirt", "shoe", "bag")),
+        make_latents(C, classes=len(names), names=names),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("names", "table", "told"),
+    [
+        (("2", "1", "0"), {"2": "2", "1": "1", "0": "0"}, ()),
+        (("2", "nine", "1", "0"), {"2": "2", "1": "1", "0": "0"}, ("left out: nine",)),
+        (("bag", "shirt", "shoe"), {"bag": "2", "shirt": "0", "shoe": "1"}, ()),
+        (("cat", "dog", "cow"), {"cat": "0", "dog": "1", "cow": "2"}, ("cat = 0, dog = 1, cow = 2",)),
+    ],
+)
+def test_an_added_models_labels_are_joined_by_any_name_they_have_or_by_position(names, table, told):
+    label_map, notes = join_labels(BRIDGE, "auto", added(*names))
+    assert label_map.models == {**BRIDGE.models, "toy/c": table}
+    assert (label_map.classes, label_map.origin) == (BRIDGE.classes, "position")
+    assert len(notes) == len(told)
+    assert all(text in note for text, note in zip(told, notes, strict=True))
+
+
+@pytest.mark.parametrize("names", [("0", "1", "cat"), ("cat", "dog"), ("shirt", "shoe", "bags")])
+def test_an_added_model_must_have_every_class(names):
+    with pytest.raises(TrainingError, match="cannot be joined: the bridge has 3 classes") as caught:
+        join_labels(BRIDGE, "auto", added(*names))
+    assert "label map" in caught.value.hint
+
+
+def test_a_given_map_of_an_added_model(tmp_path):
+    path = tmp_path / "map.toml"
+    path.write_text('["toy/c"]\ncat = "2"\ndog = "0"\ncow = "1"\n')
+    label_map, notes = join_labels(BRIDGE, path, added("cat", "dog", "cow"))
+    assert label_map.models == {**BRIDGE.models, "toy/c": {"cat": "2", "dog": "0", "cow": "1"}}
+    assert (label_map.origin, notes) == ("given", ())
+    again, _ = join_labels(BRIDGE, label_map, added("cat", "dog", "cow"))
+    assert again == label_map
+    with pytest.raises(UsageError, match="other labels of toy/b than the bridge"):
+        join_labels(BRIDGE, {**label_map.models, "toy/b": {"shirt": "1"}}, added("cat", "dog", "cow"))

@@ -10,7 +10,7 @@ from bridge_samples import make_latents, make_spec, plain_recipe, tiny_recipe
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ltzoo.bridge import Bridge, train_bridge
+from ltzoo.bridge import Bridge, extend_bridge, train_bridge
 from ltzoo.bridge.entrances import FoldedEntrance, PooledEntrance, fit_pooling
 from ltzoo.bridge.shapes import LONGEST
 from ltzoo.errors import LatentsError, TrainingError, UsageError
@@ -255,3 +255,32 @@ def test_the_recipe_has_the_last_word_on_the_trunk():
     )
     assert asked.config.architecture.trunk == "convolution"
     assert any("labels are not used" in text for text in report.notes)
+
+
+def test_models_of_any_kind_join_later():
+    """To mixed kinds a longer sequence and a vector; to grids one of another stride, but no vector."""
+    bridge, _ = train_bridge(MIXED_SETS[:2], models=MIXED[:2], recipe=tiny_recipe(pooled_dim=40))
+    for count in (2, 3):
+        bridge, _ = extend_bridge(bridge, MIXED_SETS[: count + 1], model=MIXED[count])
+    assert [form.kind for form in bridge.config.architecture.entrances] == [
+        "flat",
+        "pooled",
+        "flat",
+        "pooled",
+    ]
+    z = bridge.translate(MIXED_SETS[3].latents, source=SEQUENCE.id, target=GRID.id)
+    assert z.shape == (90, 3, 8, 6)
+
+    fine, coarse = related_grids(60, 16)
+    half = coarse.mean(dim=1, keepdim=True).expand(-1, 2, -1, -1).contiguous()
+    third = make_spec("third", shape=(2, None, None))
+    sets = [bare(FINE, fine), bare(COARSE, coarse)]
+    grids, _ = train_bridge(sets, models=(FINE, COARSE), recipe=tiny_recipe(steps=5, channels=8))
+    before = grids.translate(fine, source=FINE.id, target=COARSE.id)
+    extended, _ = extend_bridge(grids, [*sets, bare(third, half)], model=third)
+    assert torch.equal(extended.translate(fine, source=FINE.id, target=COARSE.id), before)
+    assert extended.translate(fine, source=FINE.id, target=third.id).shape == (60, 2, 8, 8)
+    with pytest.raises(TrainingError, match="does not fit"):
+        extend_bridge(grids, [*sets, MIXED_SETS[0]], model=VECTOR)
+    with pytest.raises(TrainingError, match="does not fit"):
+        extend_bridge(grids, [*sets, bare(third, half[:, :, :7])], model=third)

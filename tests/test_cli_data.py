@@ -9,6 +9,7 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from toy_plugin import toy_zoo
 
@@ -275,3 +276,79 @@ def test_an_unwritable_output_is_said_before_any_work(
     assert err.count("\n") == 1
     assert output.split("/")[0] in err
     assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.fixture(scope="module")
+def third(workspace, tmp_path_factory):
+    """Latents of a third model."""
+    from ltzoo.cli.main import run
+
+    path = tmp_path_factory.mktemp("third") / "mute.safetensors"
+    set_default_zoo(toy_zoo())
+    assert run(["encode", "toy/mute", str(workspace / "images"), "-o", str(path)]) == 0
+    return path
+
+
+def extend(workspace, third, *arguments: str) -> list[str]:
+    data = {"toy/a": workspace / "a.safetensors", "toy/b": workspace / "b.safetensors", "toy/mute": third}
+    given = [part for name, path in data.items() for part in ("--data", f"{name}={path}")]
+    return ["bridges", "extend", f"local:{workspace}/bridge", "toy/mute", *given, *arguments]
+
+
+def test_extend_adds_a_model_to_a_copy(ltzoo, workspace, third, tmp_path):
+    before = {path.name: path.read_bytes() for path in (workspace / "bridge").iterdir()}
+    code, out, err = ltzoo(*extend(workspace, third, "-o", "three"))
+    assert (code, out) == (0, "three\n"), err
+    assert "use it with --bridge local:three" in err
+    assert {path.name: path.read_bytes() for path in (workspace / "bridge").iterdir()} == before
+    assert [path.name for path in tmp_path.iterdir()] == ["three"]
+    config = json.loads((tmp_path / "three" / "config.json").read_text())
+    assert [end["spec"]["id"] for end in config["models"]] == ["toy/a", "toy/b", "toy/mute"]
+    assert config["extended"][0]["command"].startswith("ltzoo ")
+    code, out, _ = ltzoo(*extend(workspace, third, "-o", "three", "--overwrite", "--json"))
+    assert code == 0
+    assert json.loads(out)["schema"] == "ltzoo/extend/1"
+    assert json.loads(out)["report"]["steps"] == 20
+
+
+def test_extend_keeps_half_precision_and_does_not_introduce_it(ltzoo, workspace, third, tmp_path):
+    from safetensors.torch import load_file
+
+    from ltzoo.bridge import Bridge
+
+    Bridge.from_pretrained(workspace / "bridge").save_pretrained(tmp_path / "half", dtype=torch.float16)
+    arguments = extend(workspace, third, "-o", "three")
+    arguments[2] = "local:half"
+    assert ltzoo(*arguments)[0] == 0
+    before, after = (load_file(tmp_path / name / "model.safetensors") for name in ("half", "three"))
+    assert all(torch.equal(tensor, after[name]) for name, tensor in before.items())
+    assert {after[name].dtype for name in after if "frames" in name} == {torch.float16}
+    code, _, err = ltzoo(*extend(workspace, third, "-o", "other", "--dtype", "float16"))
+    assert code == 2
+    assert "stored as float32" in err
+
+
+def test_extend_refuses_before_it_trains(ltzoo, workspace, third, tmp_path):
+    bridge = str(workspace / "bridge")
+    for arguments, code, message in (
+        (("-o", bridge, "--overwrite"), 2, "is the bridge itself"),
+        (("-o", bridge), 2, "is the bridge itself"),
+        (("-o", str(workspace / "images")), 2, "exists already"),
+        (("-o", "x", "--data", "toy/deaf=y"), 2, "not MODEL=FILE"),
+    ):
+        found, _, err = ltzoo(*extend(workspace, third, *arguments))
+        assert found == code
+        assert message in err
+    code, _, err = ltzoo("bridges", "extend", f"local:{bridge}", "toy/a")
+    assert code == 2
+    assert "joins toy/a already" in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_extend_dry_run_writes_nothing(ltzoo, workspace, third, tmp_path):
+    code, out, _ = ltzoo(*extend(workspace, third, "--dry-run", "--json"))
+    assert code == 0
+    plan = json.loads(out)
+    assert plan["schema"] == "ltzoo/extend-plan/1"
+    assert (plan["output"], plan["dtype"]) == ("toy-a--toy-b--toy-mute", "float32")
+    assert list(tmp_path.iterdir()) == []

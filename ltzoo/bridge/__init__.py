@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ltzoo.bridge.bridge import Bridge
     from ltzoo.bridge.chain import BridgeChain, load_chain
     from ltzoo.bridge.config import BridgeConfig, LabelMap, Metric
+    from ltzoo.bridge.extension import extend_bridge
     from ltzoo.bridge.loading import load_bridge
     from ltzoo.bridge.recipe import Recipe, get_recipe, list_recipes
     from ltzoo.bridge.report import TrainingReport
@@ -27,6 +28,7 @@ __all__ = [
     "Metric",
     "Recipe",
     "TrainingReport",
+    "extend_bridge",
     "get_recipe",
     "list_recipes",
     "load_bridge",
@@ -44,6 +46,7 @@ _MODULES = {
     "Metric": "config",
     "Recipe": "recipe",
     "TrainingReport": "report",
+    "extend_bridge": "extension",
     "get_recipe": "recipe",
     "list_recipes": "recipe",
     "load_bridge": "loading",

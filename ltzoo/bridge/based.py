@@ -104,6 +104,8 @@ class BasedAutoencoder(BridgeNetwork):
         architecture: The sizes.
     """
 
+    lists = (*BridgeNetwork.lists, "frames", "inference")
+
     def __init__(self, architecture: Architecture) -> None:
         super().__init__(architecture)
         sizes, code, classes = architecture.sizes, architecture.code_dim, architecture.classes

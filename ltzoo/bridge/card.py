@@ -44,8 +44,13 @@ def card_text(config: BridgeConfig) -> str:
         "## Classes",
         _classes(config),
         "## Training",
-        _training(config),
+        _run((("recipe", config.recipe.name),), config.trained),
     ]
+    for spec, trained in zip(specs[len(specs) - len(config.extended) :], config.extended, strict=True):
+        parts += [
+            f"{spec.id} was added later. Only its own layers were trained: nothing changed between the others.",
+            _run((("added", spec.id),), trained),
+        ]
     return "\n\n".join(parts) + "\n"
 
 
@@ -116,10 +121,9 @@ def _workers(trained: Provenance) -> str:
     return threads if trained.processes is None else f"{trained.processes} processes of {threads}"
 
 
-def _training(config: BridgeConfig) -> str:
-    trained = config.trained
+def _run(first: Iterable[tuple[str, str]], trained: Provenance) -> str:
     rows = [
-        ("recipe", config.recipe.name),
+        *first,
         (
             "steps",
             f"{trained.steps} in {trained.seconds:.0f} s on {trained.device} ({_workers(trained)})",

@@ -36,6 +36,7 @@ class RunIdentity(Record):
         labels: The label map.
         recipe: The recipe.
         seed: The seed.
+        bridge: Digest of the bridge that a model is added to; None where all are trained.
     """
 
     models: tuple[BridgeEnd, ...]
@@ -43,6 +44,7 @@ class RunIdentity(Record):
     labels: LabelMap
     recipe: Recipe
     seed: int
+    bridge: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

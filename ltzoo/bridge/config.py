@@ -106,6 +106,8 @@ class Architecture(Record):
         temperature: Of the inferred classes.
         trunk: ``vector``, or ``convolution`` for a network that works position by position.
         entrances: How each model's latents get that form; none if they are vectors to begin with.
+        added: How many of the models, the last ones, were added to a trained bridge. Without a base each of
+            them has layers of its own into and out of the network, whose size they do not change.
     """
 
     sizes: Annotated[tuple[Annotated[int, Meta(ge=1, le=2**16)], ...], Meta(min_length=2, max_length=64)]
@@ -119,6 +121,7 @@ class Architecture(Record):
     temperature: Annotated[float, Meta(gt=0, le=100)] = 1.0
     trunk: Literal["vector", "convolution"] = "vector"
     entrances: Annotated[tuple[EntranceShape, ...], Meta(max_length=64)] = ()
+    added: Annotated[int, Meta(ge=0, le=62)] = 0
 
     def __post_init__(self) -> None:
         if self.entrances and len(self.entrances) != len(self.sizes):
@@ -127,6 +130,10 @@ class Architecture(Record):
             raise SpecError(f"bridge: an entrance does not go with the trunk '{self.trunk}'")
         if self.trunk == "convolution" and (self.classes or not self.base):
             raise SpecError("bridge: a convolutional trunk has a base, and no classes")
+        if self.added > len(self.sizes) - 2:
+            raise SpecError(
+                f"bridge: {self.added} of {len(self.sizes)} models cannot have been added: a bridge starts with two"
+            )
         if self.base == (self.classifier is not None):
             raise SpecError("bridge: the architecture has a classifier on z' exactly where it has no base")
         if not self.base and not self.layers:
@@ -137,9 +144,14 @@ class Architecture(Record):
             )
 
     @property
+    def first_sizes(self) -> tuple[int, ...]:
+        """Sizes of the models that the bridge was first trained between."""
+        return self.sizes[: len(self.sizes) - self.added]
+
+    @property
     def common(self) -> int:
-        """Length of the vectors between a model's own layers and the shared network: the largest size."""
-        return max(self.sizes)
+        """Length of the vectors between a model's own layers and the shared network: the largest first size."""
+        return max(self.first_sizes)
 
     @property
     def entrance_shapes(self) -> tuple[EntranceShape, ...]:
@@ -271,6 +283,8 @@ class BridgeConfig(Record):
         labels: Its classes, and what each model calls them.
         metrics: What was measured of it.
         trained: How it was trained.
+        extended: How each model that was added later was trained, in the order of the models. The others
+            were left as they were.
     """
 
     format_version: Literal[1] = 1
@@ -280,6 +294,7 @@ class BridgeConfig(Record):
     labels: LabelMap
     metrics: Annotated[tuple[Metric, ...], Meta(max_length=10_000)] = ()
     trained: Provenance
+    extended: Annotated[tuple[Provenance, ...], Meta(max_length=62)] = ()
 
     def __post_init__(self) -> None:
         ids = [end.spec.id for end in self.models]
@@ -297,6 +312,11 @@ class BridgeConfig(Record):
                     f"bridge: latents of {end.spec.id} have shape {format_shape(end.spec.latent.shape)}, which does "
                     f"not become {size} by the entrance '{form.kind}' of shape {format_shape(form.shape)}"
                 )
+        if self.architecture.added != len(self.extended):
+            raise SpecError(
+                f"bridge: the architecture has {self.architecture.added} models that were added, "
+                f"the config says how {len(self.extended)} of them were trained"
+            )
         if self.architecture.classes != len(self.labels.classes):
             raise SpecError(
                 f"bridge: the architecture has {self.architecture.classes} classes, "

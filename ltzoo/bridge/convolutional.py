@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from ltzoo.bridge.based import BasedAutoencoder
 from ltzoo.bridge.config import Architecture
 from ltzoo.bridge.entrances import rows_of
-from ltzoo.bridge.layers import truncated_weights
+from ltzoo.bridge.layers import Conditioned, truncated_weights
 
 __all__ = ["ConvolutionalAutoencoder", "ConvolutionalTrunk"]
 
@@ -23,7 +23,7 @@ KERNEL = 3
 CONVOLUTIONS = {1: nn.Conv1d, 2: nn.Conv2d}
 
 
-class ConvolutionalTrunk(nn.Module):
+class ConvolutionalTrunk(Conditioned):
     """Convolutions with ReLUs behind them, then one without; the first has a bias of its own for each model.
 
     Edges are repeated outwards, so that a position near one sees nothing that is not in the latents.

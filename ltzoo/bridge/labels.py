@@ -6,7 +6,7 @@ import os
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import torch
 from torch import Tensor
@@ -15,9 +15,12 @@ from ltzoo.bridge.config import LabelMap
 from ltzoo.errors import SpecError, TrainingError, UsageError
 from ltzoo.latents import LatentSet
 
-__all__ = ["Labels", "class_indices", "match_labels"]
+__all__ = ["Labels", "class_indices", "join_labels", "match_labels"]
 
 NO_CLASS = -1
+Origin = Literal["names", "position", "given"]
+ORIGINS: tuple[Origin, ...] = ("names", "position", "given")
+"""Ways to join labels, the most certain first."""
 UNLABELLED_NOTE = (
     "trained without labels: nothing ties a class of one model to the same class of another, "
     "so translations need not keep the class"
@@ -54,6 +57,54 @@ def match_labels(labels: Labels, sets: Sequence[LatentSet]) -> tuple[LabelMap, t
     if isinstance(labels, str | os.PathLike):
         return _given(_read(Path(labels)), sets), ()
     return _given(labels, sets), ()
+
+
+def join_labels(
+    label_map: LabelMap, labels: Labels, sets: Sequence[LatentSet]
+) -> tuple[LabelMap, tuple[str, ...]]:
+    """Settles which labels of a model that is added mean which class of a bridge.
+
+    ``auto`` joins labels by the names of the classes, or else by what one of the other models calls them. If
+    none of these names are there but equally many labels as classes, they are joined by position, which is told in a
+    note. A class that the model has no label for is an error, as all models of a bridge have its classes.
+
+    Args:
+        label_map: Of the bridge.
+        labels: See `Labels`. A map needs a table of the new model only; others must be the bridge's.
+        sets: The latent sets, one a model, the new model's last.
+
+    Returns:
+        The label map with the new model, and notes for the user. Its origin is the less certain one of the
+        bridge's and the new model's.
+
+    Raises:
+        TrainingError: ``auto`` finds no way to join the labels, or a set has no labels and the bridge has classes.
+        UsageError: The given map cannot be read, leaves out a class, names models or labels that are not there, or
+            differs from the bridge's; or there is one and the bridge has no classes.
+    """
+    none = labels == "none" or labels == LabelMap(origin="none")
+    if not label_map.classes:
+        if not none and labels != "auto":
+            raise UsageError("the bridge was trained without labels", hint="leave the label map out")
+        return label_map, (UNLABELLED_NOTE,)
+    if none:
+        raise UsageError("the bridge was trained with labels", hint="say which labels mean its classes")
+    bare = [latents.model for latents in sets if latents.labels is None or not latents.label_names]
+    if bare:
+        raise TrainingError(
+            f"latents of {bare[0]} have no labels, but the bridge was trained with labels",
+            hint="encode a labelled data set",
+        )
+    new = sets[-1]
+    origin, table, notes = (
+        _found(label_map, new) if labels == "auto" else ("given", _table(label_map, labels, new), ())
+    )
+    joined = LabelMap(
+        origin=max(label_map.origin, origin, key=ORIGINS.index),
+        classes=label_map.classes,
+        models={**label_map.models, new.model: table},
+    )
+    return joined, notes
 
 
 def class_indices(label_map: LabelMap, latents: LatentSet) -> Tensor | None:
@@ -107,6 +158,52 @@ def _automatic(sets: Sequence[LatentSet]) -> tuple[LabelMap, tuple[str, ...]]:
     return label_map, (f"no label names are shared, so labels are joined by position: {pairs}",)
 
 
+def _found(label_map: LabelMap, new: LatentSet) -> tuple[Origin, dict[str, str], tuple[str, ...]]:
+    """A table of the new model's labels by names, or else by position."""
+    classes, names = label_map.classes, new.label_names
+    tables = [
+        {name: known[name] for name in names if name in known}
+        for known in ({name: name for name in classes}, *label_map.models.values())
+    ]
+    for table in tables:
+        if set(table.values()) == set(classes):
+            rest = ", ".join(name for name in names if name not in table)
+            note = f"{new.model}: labels that are no class of the bridge are left out: {rest}"
+            return "names", table, (note,) if rest else ()
+    if any(tables) or len(names) != len(classes):
+        raise TrainingError(
+            f"the labels cannot be joined: the bridge has {len(classes)} classes ({_some(classes)}); "
+            + _some_labels(new),
+            hint="give a label map",
+        )
+    pairs = ", ".join(f"{name} = {label}" for name, label in zip(names, classes, strict=True))
+    note = f"no label names are shared, so labels of {new.model} are joined by position: {pairs}"
+    return "position", dict(zip(names, classes, strict=True)), (note,)
+
+
+def _table(label_map: LabelMap, labels: Labels, new: LatentSet) -> dict[str, str]:
+    """The new model's table of a given map."""
+    if isinstance(labels, LabelMap):
+        models: Mapping[str, Mapping[str, str]] = labels.models
+    else:
+        models = _read(Path(labels)) if isinstance(labels, str | os.PathLike) else labels
+    given = _given(models, [new])
+    known = ", ".join(label_map.classes)
+    for name in given.classes:
+        if name not in label_map.classes:
+            raise UsageError(f"the label map names '{name}', which is no class of the bridge", hint=known)
+    for name in label_map.classes:
+        if name not in given.classes:
+            raise UsageError(f"the label map has no label of {new.model} for class '{name}'", hint=known)
+    for model, table in label_map.models.items():
+        if model in models and dict(models[model]) != table:
+            raise UsageError(
+                f"the label map has other labels of {model} than the bridge",
+                hint="leave its table out: the bridge has one",
+            )
+    return given.models[new.model]
+
+
 def _given(models: Mapping[str, Mapping[str, str]], sets: Sequence[LatentSet]) -> LabelMap:
     for latents in sets:
         if latents.model not in models:
@@ -151,6 +248,8 @@ def _read(path: Path) -> Mapping[str, Mapping[str, str]]:
 
 def _some_labels(latents: LatentSet) -> str:
     names = latents.label_names
-    return (
-        f"{latents.model} has {len(names)} labels ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"
-    )
+    return f"{latents.model} has {len(names)} labels ({_some(names)})"
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")

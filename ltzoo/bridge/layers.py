@@ -14,10 +14,20 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["ConditionedLinear", "ConditionedTrunk", "initialize_linear", "trunk"]
+__all__ = ["Conditioned", "ConditionedLinear", "ConditionedTrunk", "initialize_linear", "trunk"]
 
 
-class ConditionedLinear(nn.Module):
+class Conditioned(nn.Module):
+    """A layer that knows the model.
+
+    Attributes:
+        rows: ``(out,)`` each, one a model: the weights of its place in the one-hot.
+    """
+
+    rows: nn.ParameterList
+
+
+class ConditionedLinear(Conditioned):
     """A linear layer on an input with a one-hot of the model behind it.
 
     Attributes:

@@ -3,12 +3,15 @@
 Tian & Engel 2019, section 3; ``method.md`` 1.4. A one-hot of the model is part of the input of
 the encoder and of the decoder (`ltzoo.bridge.layers`); the heads are gated mixing layers. Where the models'
 latents differ in size, each model has a linear layer into and out of a common size; where they do not, those
-layers are identities and the network is exactly the paper's.
+layers are identities and the network is exactly the paper's. A model that was added later always has them.
 """
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import ClassVar, Self
 
 import numpy as np
 import torch
@@ -17,7 +20,7 @@ from torch.nn import functional as F
 
 from ltzoo.bridge.config import Architecture
 from ltzoo.bridge.entrances import Entrance, make_entrance
-from ltzoo.bridge.layers import ConditionedLinear, ConditionedTrunk, initialize_linear
+from ltzoo.bridge.layers import Conditioned, ConditionedLinear, ConditionedTrunk, initialize_linear
 from ltzoo.bridge.novelty import Novelty
 
 __all__ = ["BridgeNetwork", "ConditionedMixing", "GatedMixing", "SharedAutoencoder"]
@@ -34,6 +37,9 @@ class BridgeNetwork(nn.Module, ABC):
         novelty: Of each model's normalised latents, as `describe` has them.
         entrances: Of each model.
     """
+
+    lists: ClassVar[tuple[str, ...]] = ("novelty", "entrances")
+    """Names of the lists that hold one module a model."""
 
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()
@@ -73,6 +79,27 @@ class BridgeNetwork(nn.Module, ABC):
     @abstractmethod
     def class_logits(self, shared: Tensor) -> Tensor:
         """Logits ``(n, classes)`` for z' ``(n, shared_dim)``; only if the architecture has classes."""
+
+    def of_models(self, ends: Sequence[int]) -> Self:
+        """The network as some of its models have it: with their weights and no others, shared with this one.
+
+        Args:
+            ends: Indices of the models; they are 0, 1, ... in the result. Its architecture is that of the whole.
+        """
+        view = copy.deepcopy(self, {id(one): one for one in (*self.parameters(), *self.buffers())})
+        for kind in ("mean", "scale"):
+            for end in range(len(self.novelty)):
+                delattr(view, f"{kind}_{end}")
+            for place, end in enumerate(ends):
+                view.register_buffer(f"{kind}_{place}", self.get_buffer(f"{kind}_{end}"))
+        for name in self.lists:
+            modules = getattr(view, name)
+            # Without classes there are no networks that infer them.
+            setattr(view, name, nn.ModuleList(modules[end] for end in ends if len(modules)))
+        for layer in view.modules():
+            if isinstance(layer, Conditioned):
+                layer.rows = nn.ParameterList(layer.rows[end] for end in ends)
+        return view
 
     def set_normalization(self, end: int, mean: Tensor, scale: Tensor) -> None:
         """Sets what `normalize` subtracts and divides by, each ``(size,)``."""
@@ -182,13 +209,26 @@ class SharedAutoencoder(BridgeNetwork):
         architecture: The sizes.
     """
 
+    lists = (*BridgeNetwork.lists, "inputs", "outputs")
+
     def __init__(self, architecture: Architecture) -> None:
         super().__init__(architecture)
         sizes, common, models = architecture.sizes, architecture.common, len(architecture.sizes)
         layers, width, shared = architecture.layers, architecture.width, architecture.shared_dim
-        same = len(set(sizes)) == 1
-        self.inputs = nn.ModuleList([nn.Identity() if same else nn.Linear(size, common) for size in sizes])
-        self.outputs = nn.ModuleList([nn.Identity() if same else nn.Linear(common, size) for size in sizes])
+        first = len(architecture.first_sizes) if len(set(architecture.first_sizes)) == 1 else 0
+        own = [end >= first for end in range(models)]
+        self.inputs = nn.ModuleList(
+            [
+                nn.Linear(size, common) if each else nn.Identity()
+                for size, each in zip(sizes, own, strict=True)
+            ]
+        )
+        self.outputs = nn.ModuleList(
+            [
+                nn.Linear(common, size) if each else nn.Identity()
+                for size, each in zip(sizes, own, strict=True)
+            ]
+        )
         self.encoder = ConditionedTrunk(common, models, layers, width)
         self.encoder_mean = ConditionedMixing(width, common, models, shared)
         self.encoder_std = ConditionedMixing(width, common, models, shared)

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from ltzoo.bridge import quantiles
 from ltzoo.bridge.based import BasedAutoencoder
-from ltzoo.bridge.bases import Moments, solve_base
+from ltzoo.bridge.bases import FrameValues, Moments, solve_base
 from ltzoo.bridge.config import LabelMap
 from ltzoo.bridge.entrances import rows_of
 from ltzoo.bridge.network import BridgeNetwork
@@ -25,7 +25,7 @@ from ltzoo.bridge.schedule import one_cycle
 from ltzoo.errors import TrainingError
 from ltzoo.latents import LatentSet
 
-__all__ = ["fit_novelty", "prepare_base", "quantile_tables"]
+__all__ = ["fit_novelty", "prepare_added", "prepare_base", "quantile_tables"]
 
 CHUNK = 8192
 
@@ -55,20 +55,28 @@ def prepare_base(network: BasedAutoencoder, sets: Sequence[TrainingSet], recipe:
     Raises:
         TrainingError: The base comes out not finite.
     """
-    if network.architecture.classes:
-        for end, data in enumerate(sets):
-            _train_inference(network, end, data, recipe, seed)
-            for _ in range(ROUNDS if len(data.rest) else 0):
-                data.guess(_guesses(network, end, data))
-                _train_inference(network, end, data, recipe, seed)
+    for end, data in enumerate(sets):
+        _infer_classes(network, end, data, recipe, seed)
     with torch.no_grad():
         moments = [_moments(network, end, data) for end, data in enumerate(sets)]
-        frames = solve_base(moments, network.architecture.code_dim, recipe)
-        for end, values in enumerate(frames):
-            for part in (values.mean, values.into, values.out_of):
-                if not bool(part.isfinite().all()):
-                    raise TrainingError(f"the base '{recipe.base}' of {sets[end].model} is not finite")
-            network.set_frame(end, values.mean, values.into, values.out_of)
+        for end, values in enumerate(solve_base(moments, network.architecture.code_dim, recipe)):
+            _set_frame(network, end, values, recipe, sets[end].model)
+
+
+def prepare_added(network: BasedAutoencoder, sets: Sequence[TrainingSet], recipe: Recipe, seed: int) -> None:
+    """Does for the last model what `prepare_base` does for all; that of the others is there.
+
+    Its maps lead into the code that the others share: bases take it from the moments of the first model.
+    """
+    *old, (new, data) = enumerate(sets)
+    for end, one in old:
+        if len(one.rest) and network.architecture.classes:
+            one.guess(_guesses(network, end, one))
+    _infer_classes(network, new, data, recipe, seed)
+    with torch.no_grad():
+        moments = [_moments(network, end, sets[end]) for end in (0, new)]
+        values = solve_base(moments, network.architecture.code_dim, recipe)[-1]
+        _set_frame(network, new, values, recipe, data.model)
 
 
 def quantile_tables(
@@ -88,7 +96,12 @@ def quantile_tables(
 
 
 def fit_novelty(
-    network: BridgeNetwork, sets: Sequence[TrainingSet], latents: Sequence[LatentSet], label_map: LabelMap
+    network: BridgeNetwork,
+    sets: Sequence[TrainingSet],
+    latents: Sequence[LatentSet],
+    label_map: LabelMap,
+    *,
+    first: int = 0,
 ) -> None:
     """Sets what is usual for each model's latents.
 
@@ -99,9 +112,10 @@ def fit_novelty(
         sets: What is trained on, one a model.
         latents: The sets that they were taken from, for their held-out part.
         label_map: The classes.
+        first: Models before this one are left out: theirs is set.
     """
     with torch.no_grad():
-        for end, (data, whole) in enumerate(zip(sets, latents, strict=True)):
+        for end, (data, whole) in list(enumerate(zip(sets, latents, strict=True)))[first:]:
             rest = np.setdiff1d(data.rest, np.concatenate(data.groups))
             *groups, unlabelled = (
                 network.describe(network.normalize(data.mean[torch.from_numpy(rows)], end))
@@ -146,6 +160,23 @@ def _guesses(network: BasedAutoencoder, end: int, data: TrainingSet) -> list[np.
     sure, classes = torch.cat(parts).cpu().max(dim=1)
     kept = (sure >= SURE).numpy()
     return [data.rest[kept & (classes.numpy() == label)] for label in range(network.architecture.classes)]
+
+
+def _set_frame(network: BasedAutoencoder, end: int, values: FrameValues, recipe: Recipe, model: str) -> None:
+    for part in (values.mean, values.into, values.out_of):
+        if not bool(part.isfinite().all()):
+            raise TrainingError(f"the base '{recipe.base}' of {model} is not finite")
+    network.set_frame(end, values.mean, values.into, values.out_of)
+
+
+def _infer_classes(network: BasedAutoencoder, end: int, data: TrainingSet, recipe: Recipe, seed: int) -> None:
+    """Trains the inference of a model's classes, and gives unlabelled latents theirs; nothing without classes."""
+    if not network.architecture.classes:
+        return
+    _train_inference(network, end, data, recipe, seed)
+    for _ in range(ROUNDS if len(data.rest) else 0):
+        data.guess(_guesses(network, end, data))
+        _train_inference(network, end, data, recipe, seed)
 
 
 def _train_inference(

@@ -61,7 +61,9 @@ def make_row(
         raise BridgeError(f"{folder}: no bridge there: {error.strerror or error}") from error
     if not folder.resolve().is_relative_to(registry.resolve().parent):
         raise BridgeError(f"{folder}: does not lie below {registry.resolve().parent}, the registry's folder")
-    if config.trained.command is None:
+    runs = (config.trained, *config.extended)
+    training = [run.command for run in runs if run.command is not None]
+    if len(training) < len(runs):
         raise BridgeError(f"{folder}: its config does not say which command trained it")
     commands = {metric.command for metric in config.metrics if metric.command}
     if len(commands) != 1:
@@ -75,9 +77,9 @@ def make_row(
         size=size,
         license=license,
         plugins=tuple(sorted({requirement(end.spec) for end in config.models})),
-        command=config.trained.command,
+        command=" && ".join(training),
         recipe=config.recipe.name,
-        date=config.trained.date,
+        date=runs[-1].date,
         metrics=tuple(
             MetricRow(
                 name=metric.name,

@@ -9,7 +9,7 @@ from typing import Literal
 
 import torch
 
-from ltzoo.bridge.config import EntranceShape
+from ltzoo.bridge.config import BridgeConfig, EntranceShape
 from ltzoo.bridge.entrances import Entrance, PooledEntrance, fit_pooling, make_entrance
 from ltzoo.bridge.recipe import Recipe
 from ltzoo.bridge.sampling import training_part
@@ -17,7 +17,7 @@ from ltzoo.errors import TrainingError, UsageError
 from ltzoo.latents import LatentSet
 from ltzoo.spec import ModelSpec, format_shape
 
-__all__ = ["EntrancePlan", "open_entrances", "plan_entrances"]
+__all__ = ["EntrancePlan", "open_entrances", "plan_added", "plan_entrances"]
 
 LONGEST = 2048
 """Numbers of a latent, or channels, whose covariances a base can be solved from."""
@@ -83,24 +83,38 @@ def plan_entrances(
     if recipe.trunk == "convolution" or (
         recipe.trunk == "auto" and alike and recipe.base != "none" and (paired or not labelled)
     ):
-        return _folded(models, latents)
-    forms, sizes = [], []
-    for model, one in zip(models, latents, strict=True):
-        numbers = math.prod(one.latent_shape)
-        short = (
-            recipe.pooled_dim
-            if model.latent.kind != "vector"
-            else LONGEST
-            if recipe.base != "none"
-            else numbers
+        every = zip(*(one.latent_shape[1:] for one in latents), strict=True)
+        return _folded(models, latents, tuple(math.gcd(*sizes) for sizes in every))
+    return EntrancePlan("vector", *_as_vectors(recipe, models, latents))
+
+
+def plan_added(config: BridgeConfig, model: ModelSpec, latents: Sequence[LatentSet]) -> EntrancePlan:
+    """Settles the entrance of a model that is added to a bridge.
+
+    Args:
+        config: Of the bridge.
+        model: The new model.
+        latents: Sets of the bridge's models, then the new model's.
+
+    Raises:
+        TrainingError: The bridge works position by position, and the new model's latents do not fit in.
+    """
+    *known, new = latents
+    before = config.architecture
+    if before.trunk == "vector":
+        return EntrancePlan("vector", *_as_vectors(config.recipe, [model], [new]))
+    first = config.models[0].spec
+    common = tuple(
+        size // step for size, step in zip(known[0].latent_shape[1:], before.entrances[0].shape, strict=True)
+    )
+    alike = model.latent.kind == first.latent.kind
+    if not alike or any(size % count for size, count in zip(new.latent_shape[1:], common, strict=True)):
+        raise TrainingError(
+            f"the bridge works position by position on {format_shape(known[0].latent_shape)} of {first.id}, into "
+            f"which {format_shape(new.latent_shape)} of {model.id} does not fit",
+            hint="encode the same data at a size that is a multiple, or train a bridge with --set trunk=vector",
         )
-        if model.latent.fixed and numbers <= short:
-            forms.append(EntranceShape(kind="flat", shape=one.latent_shape))
-            sizes.append(numbers)
-        else:
-            forms.append(EntranceShape(kind="pooled", shape=one.latent_shape))
-            sizes.append(min(recipe.pooled_dim, numbers, len(training_part(one))))
-    return EntrancePlan("vector", tuple(forms), tuple(sizes))
+    return _folded([model], [new], common)
 
 
 def open_entrances(
@@ -124,12 +138,32 @@ def open_entrances(
     return entrances, tuple(notes)
 
 
-def _folded(models: Sequence[ModelSpec], latents: Sequence[LatentSet]) -> EntrancePlan:
-    sizes = [one.latent_shape[1:] for one in latents]
-    common = tuple(math.gcd(*of_dim) for of_dim in zip(*sizes, strict=True))
+def _as_vectors(
+    recipe: Recipe, models: Sequence[ModelSpec], latents: Sequence[LatentSet]
+) -> tuple[tuple[EntranceShape, ...], tuple[int, ...]]:
+    """Entrances into vectors, and their sizes."""
+    forms, sizes = [], []
+    for model, one in zip(models, latents, strict=True):
+        numbers = math.prod(one.latent_shape)
+        short = recipe.pooled_dim
+        if model.latent.kind == "vector":
+            short = LONGEST if recipe.base != "none" else numbers
+        if model.latent.fixed and numbers <= short:
+            forms.append(EntranceShape(kind="flat", shape=one.latent_shape))
+            sizes.append(numbers)
+        else:
+            forms.append(EntranceShape(kind="pooled", shape=one.latent_shape))
+            sizes.append(min(recipe.pooled_dim, numbers, len(training_part(one))))
+    return tuple(forms), tuple(sizes)
+
+
+def _folded(
+    models: Sequence[ModelSpec], latents: Sequence[LatentSet], common: tuple[int, ...]
+) -> EntrancePlan:
+    """Entrances that fold latents to ``common`` positions."""
     forms, channels = [], []
-    for model, size in zip(models, sizes, strict=True):
-        block = tuple(own // shared for own, shared in zip(size, common, strict=True))
+    for model, one in zip(models, latents, strict=True):
+        block = tuple(own // shared for own, shared in zip(one.latent_shape[1:], common, strict=True))
         folded = model.latent.channels * math.prod(block)
         if max(block) > LARGEST_BLOCK or folded > LONGEST:
             listed = ", ".join(f"{one.model} {format_shape(one.latent_shape)}" for one in latents)

@@ -22,6 +22,7 @@ from ltzoo.bridge.checkpoint import RunIdentity, RunState, load_checkpoint, save
 from ltzoo.bridge.config import Architecture, BridgeConfig, BridgeEnd, LabelMap, Provenance
 from ltzoo.bridge.interruption import Interruption
 from ltzoo.bridge.labels import Labels, class_indices, match_labels
+from ltzoo.bridge.network import BridgeNetwork
 from ltzoo.bridge.networks import make_architecture, make_network
 from ltzoo.bridge.objective import Objective
 from ltzoo.bridge.preparation import fit_novelty, prepare_base, quantile_tables
@@ -38,7 +39,7 @@ from ltzoo.errors import TrainingError
 from ltzoo.latents import LatentSet
 from ltzoo.spec import ModelSpec
 
-__all__ = ["learning_rate", "train_bridge"]
+__all__ = ["Run", "learning_rate", "make_report", "provenance", "take_steps", "train_bridge"]
 
 LOSS_ROWS = 100
 POSITIONS_NOTE = "labels are not used: the convolutional trunk works position by position"
@@ -132,7 +133,7 @@ def train_bridge(
         seed=seed,
     )
     check_same(world, identity.to_json())
-    run = _Run(identity, architecture, sets, place, world)
+    run = Run(identity, architecture, sets, place, world)
     run.network.entrances = nn.ModuleList(entrances)
     # Also where a checkpoint follows: which classes unlabelled latents are taken for is not stored.
     run.prepare()
@@ -143,40 +144,17 @@ def train_bridge(
         resumed_at = run.restore(path)
     if world.size > 1:
         resumed_at = run.follow_main(resumed_at)
-    _loop(run, path if world.is_main else None, checkpoint_seconds, progress and world.is_main)
+    take_steps(run, path if world.is_main else None, checkpoint_seconds, progress and world.is_main)
     run.check_finite()
     config = BridgeConfig(
         models=identity.models,
         architecture=architecture,
         recipe=recipe,
         labels=label_map,
-        trained=Provenance(
-            seed=seed,
-            steps=run.step,
-            seconds=round(run.seconds, 3),
-            device=str(device),
-            threads=torch.get_num_threads(),
-            processes=world.size if world.size > 1 else None,
-            date=datetime.now(UTC).date().isoformat(),
-            ltzoo=ltzoo.__version__,
-            torch=str(torch.__version__),
-            latents=identity.latents,
-            command=command,
-        ),
+        trained=provenance(run, device, command),
     )
     bridge = Bridge(config, run.network)
-    report = TrainingReport(
-        steps=run.step,
-        seconds=run.seconds,
-        seed=seed,
-        device=str(device),
-        threads=torch.get_num_threads(),
-        resumed_at=resumed_at,
-        losses=tuple(run.losses),
-        held_out=tuple(_held_out(bridge, one) for one in latents),
-        notes=(*notes, *pooled),
-    )
-    return bridge, report
+    return bridge, make_report(run, bridge, latents, device, resumed_at, (*notes, *pooled))
 
 
 def learning_rate(recipe: Recipe, step: int) -> float:
@@ -186,7 +164,7 @@ def learning_rate(recipe: Recipe, step: int) -> float:
     return recipe.learning_rate * one_cycle(step, recipe.steps, WARM_UP)
 
 
-class _Run:
+class Run:
     """A run's state, and how to take it one step further."""
 
     def __init__(
@@ -203,11 +181,7 @@ class _Run:
         self.recipe = identity.recipe
         self.device = device
         self.sets = sets
-        self.network = make_network(architecture).to(device)
-        self.network.initialize(generator(identity.seed, Purpose.WEIGHTS))
-        if self.recipe.normalization == "standardize":
-            for end, data in enumerate(sets):
-                self.network.set_normalization(end, *data.normalization())
+        self.network = self._start(make_network(architecture).to(device))
         groups = self._parameter_groups()
         self._trained = {name: p for name, p in self.network.named_parameters() if p.requires_grad}
         self._optimizer: torch.optim.Adam | None = None
@@ -222,6 +196,14 @@ class _Run:
         self.step = 0
         self.seconds = 0.0
         self.losses: list[LossRow] = []
+
+    def _start(self, network: BridgeNetwork) -> BridgeNetwork:
+        """Sets the weights that training starts from, and the normalisation."""
+        network.initialize(generator(self.identity.seed, Purpose.WEIGHTS))
+        if self.recipe.normalization == "standardize":
+            for end, data in enumerate(self.sets):
+                network.set_normalization(end, *data.normalization())
+        return network
 
     def prepare(self) -> None:
         """Does what comes before the first step.
@@ -251,7 +233,7 @@ class _Run:
             for parameter in base:
                 parameter.requires_grad_(False)
         of_base = {id(parameter) for parameter in base}
-        own = [parameter for parameter in network.parameters() if id(parameter) not in of_base]
+        own = [p for p in network.parameters() if p.requires_grad and id(p) not in of_base]
         groups = [(own, 1.0), ([p for p in base if p.requires_grad], recipe.base_rate)]
         return [{"params": parameters, "share": share} for parameters, share in groups if parameters]
 
@@ -263,9 +245,10 @@ class _Run:
         """
         started = time.perf_counter()
         rng = generator(self.identity.seed, Purpose.STEP, self.step)
-        batch = self._sampler.batch_at(self.step, rng)
-        terms = self._objective.terms(self._called, batch, rng, self.step)
-        loss = self._objective.weigh(terms)
+        network, sampler, objective = self._turn()
+        batch = sampler.batch_at(self.step, rng)
+        terms = objective.terms(network, batch, rng, self.step)
+        loss = objective.weigh(terms)
         value = loss.item()
         if not math.isfinite(value):
             raise self._diverged(f"the loss is {value}")
@@ -281,6 +264,10 @@ class _Run:
         if self.step % self._row_every == 0 or self.step in (1, self.recipe.steps):
             row = {name: term.item() for name, term in terms.items()}
             self.losses.append(LossRow(step=self.step, loss=value, terms=row))
+
+    def _turn(self) -> tuple[BridgeNetwork | ShardedNetwork, Sampler, Objective]:
+        """What the step at hand is taken with."""
+        return self._called, self._sampler, self._objective
 
     def check_finite(self) -> None:
         """Refuses weights that are not finite.
@@ -356,7 +343,19 @@ class _Run:
         )
 
 
-def _loop(run: _Run, checkpoint: Path | None, every: float, progress: bool) -> None:
+def take_steps(run: Run, checkpoint: Path | None, every: float, progress: bool) -> None:
+    """Takes all steps that are left.
+
+    Args:
+        run: The run.
+        checkpoint: File for its state; None to keep none.
+        every: Seconds between two writings of it.
+        progress: Show a progress bar on stderr, if that is a terminal.
+
+    Raises:
+        TrainingError: The loss is no longer finite, or the checkpoint cannot be written.
+        KeyboardInterrupt: The user pressed Ctrl-C; the checkpoint is written.
+    """
     steps, row = run.recipe.steps, 0
     saved, saved_step = time.monotonic(), run.step
     with (
@@ -385,6 +384,45 @@ def _loop(run: _Run, checkpoint: Path | None, every: float, progress: bool) -> N
             # Who stops first would end the others, perhaps before the checkpoint is there.
             run.world.barrier()
             raise KeyboardInterrupt
+
+
+def provenance(run: Run, device: str | torch.device, command: str | None) -> Provenance:
+    """What a bridge's config says about the run."""
+    return Provenance(
+        seed=run.identity.seed,
+        steps=run.step,
+        seconds=round(run.seconds, 3),
+        device=str(device),
+        threads=torch.get_num_threads(),
+        processes=run.world.size if run.world.size > 1 else None,
+        date=datetime.now(UTC).date().isoformat(),
+        ltzoo=ltzoo.__version__,
+        torch=str(torch.__version__),
+        latents=run.identity.latents,
+        command=command,
+    )
+
+
+def make_report(
+    run: Run,
+    bridge: Bridge,
+    latents: Sequence[LatentSet],
+    device: str | torch.device,
+    resumed_at: int | None,
+    notes: tuple[str, ...],
+) -> TrainingReport:
+    """The report of a finished run, with figures on what is held out of the latents."""
+    return TrainingReport(
+        steps=run.step,
+        seconds=run.seconds,
+        seed=run.identity.seed,
+        device=str(device),
+        threads=torch.get_num_threads(),
+        resumed_at=resumed_at,
+        losses=tuple(run.losses),
+        held_out=tuple(_held_out(bridge, one) for one in latents),
+        notes=notes,
+    )
 
 
 def _held_out(bridge: Bridge, latents: LatentSet) -> HeldOut:

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from ltzoo.cli.base import NounGroup, json_option, quiet_option
+from ltzoo.cli.extend import extend
 from ltzoo.cli.output import print_ids, print_json, print_table
 from ltzoo.cli.params import BRIDGE, MODEL
 from ltzoo.registry import BridgeRow
@@ -16,7 +17,10 @@ from ltzoo.zoo import PublishedBridge
 
 @click.group(cls=NounGroup)
 def bridges() -> None:
-    """List the published bridges, or show one."""
+    """List the published bridges, show one, or add a model to one."""
+
+
+bridges.add_command(extend)
 
 
 @bridges.command("list")
