@@ -52,6 +52,7 @@ def make_latents(id: str, **changes) -> LatentSet:
         "std": torch.full_like(z, STD),
         "labels": labels,
         "keys": torch.arange(len(labels)),
+        "keys_of": "toy/world",
         "split": (2 * test).to(torch.uint8),
         "label_names": NAMES,
         **changes,
@@ -85,9 +86,7 @@ class NearestCentre:
         return x
 
 
-def workbench(
-    *, dataset: str | None = "toy/world", judge=True, labels: LabelMap = LABELS, protocol=PROTOCOL, **latents
-):
+def workbench(*, judge=True, labels: LabelMap = LABELS, protocol=PROTOCOL, **latents):
     """A workbench of both models; ``latents`` replace fields of both latent sets."""
     bed = Workbench(labels, protocol)
     for id in (A, B):
@@ -97,7 +96,6 @@ def workbench(
             make_latents(id, **latents),
             judge=NearestCentre() if judge else None,
             judge_labels=NAMES,
-            dataset=dataset,
         )
     return bed
 

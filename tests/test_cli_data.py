@@ -94,7 +94,7 @@ def test_encode_says_what_it_did_as_json(ltzoo, workspace, tmp_path):
         "model": "toy/a",
         "items": 80,
         "latent": "64",
-        "fields": ["labels"],
+        "fields": ["keys", "labels"],
         "output": str(tmp_path / "z.safetensors"),
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import random
@@ -17,7 +18,7 @@ import torch
 from fakes import IMAGE, FakeModel, model_spec
 
 from ltzoo.errors import CapabilityError, LatentsError, MediaError
-from ltzoo.latents import LatentSet, encode_to_file, partial
+from ltzoo.latents import LatentSet, encode_to_file, paired_rows, partial
 from ltzoo.media import ArrayItems, MemoryItems, open_items
 from ltzoo.spec import DataSpec
 
@@ -65,9 +66,33 @@ def test_an_npz_file_becomes_a_latent_set(tmp_path):
     assert latents.split.tolist() == [0] * 50 + [2] * 21
     assert latents.label_names == model.spec.labels
     assert latents.license == "CC0-1.0"
-    assert latents.keys is None
+    # Rows of the whole file are numbered through, and the file itself says what the numbers are of.
+    assert latents.keys.tolist() == list(range(71))
+    content = hashlib.sha256((tmp_path / "data.npz").read_bytes()).hexdigest()
+    assert latents.keys_of == f"sha256:{content}"
     assert seen == [(done, 71) for done in (0, 16, 32, 48, 50, 66, 71)]
     assert sorted(os.listdir(tmp_path)) == ["data.npz", "set.safetensors"]
+
+
+def test_the_same_input_pairs_and_a_name_joins_different_ones(tmp_path):
+    """Two files of the same content number the same items; of other content they do so if a name says it."""
+    for name, rows in (("a", 50), ("copy", 50), ("other", 40)):
+        write_npz(tmp_path / f"{name}.npz", rows)
+
+    def encoded(name: str, keys_of: str | None = None) -> LatentSet:
+        items = ArrayItems(tmp_path / f"{name}.npz", IMAGE)
+        encode_to_file(FakeModel(model_spec()), items, tmp_path / "set", keys_of=keys_of)
+        return LatentSet.load(tmp_path / "set")
+
+    a = encoded("a")
+    assert len(paired_rows(a, encoded("copy"))) == 71
+    assert len(paired_rows(a, encoded("other"))) == 0
+    assert len(paired_rows(encoded("a", "digits"), encoded("other", "digits"))) == 61
+    # In memory there is nothing to tell by.
+    encode_to_file(
+        FakeModel(model_spec()), MemoryItems(torch.rand(3, 1, 8, 8)), tmp_path / "set", keys_of="x"
+    )
+    assert LatentSet.load(tmp_path / "set").keys_of is None
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.float32])

@@ -105,7 +105,7 @@ def test_without_shipped_latents_some_must_be_given(zoo, bridge):
 
 def test_without_a_judge_and_pairs_nothing_can_be_said(tmp_path, monkeypatch, bridge):
     monkeypatch.syspath_prepend(tmp_path)
-    zoo = evaluation_plugin.ship(tmp_path, judge=False, keys=None)
+    zoo = evaluation_plugin.ship(tmp_path, judge=False, keys=None, keys_of=None)
     with pytest.raises(LtzooError, match="cannot be measured: there is no judge for the data of toy/b"):
         evaluate_bridge(bridge, name="local:x", zoo=zoo)
 

@@ -39,10 +39,10 @@ def test_without_a_judge_pairs_and_latents_remain():
 
 def test_without_pairs_a_missing_judge_or_label_is_an_error():
     with pytest.raises(LtzooError, match="no judge for the data of toy/b") as caught:
-        evaluate(identity(), A, B, workbench(judge=False, dataset=None))
+        evaluate(identity(), A, B, workbench(judge=False, keys_of=None))
     assert "paired latents" in caught.value.hint
     with pytest.raises(LtzooError, match="toy/a has no labels"):
-        evaluate(identity(), A, B, workbench(labels=LabelMap(origin="none"), dataset=None))
+        evaluate(identity(), A, B, workbench(labels=LabelMap(origin="none"), keys_of=None))
 
 
 def test_without_a_test_part_there_is_nothing_to_measure():

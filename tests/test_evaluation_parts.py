@@ -105,9 +105,7 @@ def media_workbench(data: DataSpec) -> Workbench:
         g = torch.Generator().manual_seed(0)
         z = 0.5 + 0.1 * torch.randn(len(make_latents(id)), size, generator=g)
         latents = make_latents(id, latents=z, std=None, fingerprint=spec.fingerprint)
-        bed.add(
-            spec, Reshaped(spec), latents, judge=FlatJudge(), judge_labels=LABELS.classes, dataset="toy/d"
-        )
+        bed.add(spec, Reshaped(spec), latents, judge=FlatJudge(), judge_labels=LABELS.classes)
     return bed
 
 

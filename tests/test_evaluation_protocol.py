@@ -266,13 +266,21 @@ def test_a_large_test_part_is_thinned_evenly():
 def test_pairs_are_found_by_key_in_any_order():
     bed = workbench()
     reverse = torch.arange(len(make_latents(B)) - 1, -1, -1)
-    bed.add(make_spec(B), bed.side(B).model, make_latents(B).select(reverse), dataset="toy/world")
+    bed.add(make_spec(B), bed.side(B).model, make_latents(B).select(reverse))
     direction = bed.direction(A, B)
     assert torch.equal(direction.truth, direction.items.latents)
 
 
-def test_equal_keys_of_different_data_sets_are_no_pairs():
-    bed = workbench(dataset=None)
+@pytest.mark.parametrize("other", [None, "toy/another"])
+def test_equal_keys_of_different_items_are_no_pairs(other):
+    bed = workbench()
+    bed.add(
+        make_spec(B),
+        bed.side(B).model,
+        make_latents(B, keys_of=other),
+        judge=bed.side(B).judge,
+        judge_labels=NAMES,
+    )
     assert bed.direction(A, B).truth is None
     assert "no pairs" in evaluate(identity(), A, B, bed).omitted["paired_r2"]
 

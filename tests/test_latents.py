@@ -11,10 +11,11 @@ import torch
 from fakes import model_spec
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from safetensors import safe_open
 from safetensors.torch import save_file
 
 from ltzoo.errors import FingerprintError, LatentsError, LtzooError
-from ltzoo.latents import SPLITS, LatentSet
+from ltzoo.latents import SPLITS, LatentSet, paired_rows
 
 FINGERPRINT = "ab" * 32
 
@@ -53,13 +54,15 @@ def latent_sets(draw) -> LatentSet:
         return torch.randint(low, high, (n,), generator=generator).to(dtype) if draw(st.booleans()) else None
 
     scale = 10.0 ** draw(st.integers(-6, 4))
+    keys = column(-(2**62), 2**62, torch.int64)
     return LatentSet(
         model=draw(st.text(min_size=1, max_size=20)),
         fingerprint=FINGERPRINT,
         latents=scale * torch.rand(n, *shape, generator=generator),
         std=torch.rand(n, *shape, generator=generator) if draw(st.booleans()) else None,
         labels=column(-1, len(names) or 5, torch.int64),
-        keys=column(-(2**62), 2**62, torch.int64),
+        keys=keys,
+        keys_of=None if keys is None else draw(st.none() | st.text(min_size=1, max_size=20)),
         split=column(0, len(SPLITS), torch.uint8),
         label_names=names,
         license=draw(st.none() | st.text(max_size=20)),
@@ -137,6 +140,39 @@ def test_parts_and_selections_keep_rows_together():
     assert test.label_names == latents.label_names
     assert len(latents.select(torch.tensor([3, 3]))) == 2
     assert latents.select(latents.labels == 1).keys.tolist() == [10, 40, 70]
+
+
+def pairing(first: list[int], second: list[int], names=("items", "items")) -> list[list[int]]:
+    a, b = (
+        latent_set(len(keys), keys=torch.tensor(keys), keys_of=name)
+        for keys, name in zip((first, second), names, strict=True)
+    )
+    return paired_rows(a, b).tolist()
+
+
+def test_rows_pair_by_key_in_any_order():
+    assert pairing([5, -2, 9, 7], [9, 5, 1]) == [[0, 1], [2, 0]]
+    assert pairing([1, 2], [3]) == []
+
+
+def test_rows_of_a_key_that_comes_several_times_take_turns():
+    assert pairing([4, 8], [8, 8, 4, 8]) == [[0, 2], [1, 0], [1, 1], [1, 3]]
+    assert pairing([8, 8], [8, 8, 8]) == [[0, 0], [0, 2], [1, 1]]
+
+
+@pytest.mark.parametrize("names", [("items", "others"), ("items", None), (None, None)])
+def test_keys_that_do_not_number_the_same_items_never_pair(names):
+    assert pairing([0, 1], [0, 1], names) == []
+
+
+def test_a_file_of_before_has_keys_of_nothing_and_a_name_needs_keys(tmp_path):
+    latent_set(keys=torch.arange(6)).save(tmp_path / "set")
+    with safe_open(tmp_path / "set", framework="pt") as file:
+        assert "keys_of" not in file.metadata()["ltzoo"]
+    assert LatentSet.load(tmp_path / "set").keys_of is None
+    for columns in ({"keys_of": "items"}, {"keys_of": "", "keys": torch.arange(6)}):
+        with pytest.raises(LatentsError, match="keys_of must name"):
+            latent_set(**columns)
 
 
 def test_a_part_that_is_not_there_is_named():

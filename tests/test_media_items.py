@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 
@@ -56,7 +57,7 @@ def test_a_folder_gives_labels_by_its_sub_folders(tmp_path):
         "cat/deep/c.PNG",
         "dog/b.png",
     ]
-    assert items.fields == {"labels"}
+    assert items.fields == {"keys", "labels"}
     batches = list(items.batches(0, 3))
     assert [batch.labels.tolist() for batch in batches] == [[-1, 0, 0], [1]]
     assert [round(float(row.max()) * 255) for batch in batches for row in batch.data] == [30, 10, 20, 0]
@@ -73,7 +74,7 @@ def test_a_folder_of_splits(tmp_path):
 
 def test_sub_folders_that_are_no_labels(tmp_path):
     make_folder(tmp_path, ["one/a.png", "two/a.png"])
-    assert open_items([tmp_path], GREY, label_names=LABELS).fields == set()
+    assert open_items([tmp_path], GREY, label_names=LABELS).fields == {"keys"}
     make_folder(tmp_path, ["cat/a.png", "dogs/a.png"])
     (tmp_path / "one" / "a.png").unlink()
     (tmp_path / "two" / "a.png").unlink()
@@ -212,6 +213,24 @@ def test_labels_keys_and_split_come_along(tmp_path):
     assert batch.labels.tolist() == [1, 0, 1]
     assert batch.keys.tolist() == [14, 21, 28]
     assert batch.split.tolist() == [1, 2, 2]
+
+
+def test_files_of_equal_names_have_equal_keys(tmp_path):
+    """Below the folder and without suffix; what they number differs, as the files do."""
+    for folder, suffix in (("one", ".png"), ("two", ".bmp")):
+        make_folder(tmp_path / folder, [f"{name}{suffix}" for name in ("dark/b", "dark/a", "light/a")])
+    one, two = (open_items([tmp_path / folder], GREY) for folder in ("one", "two"))
+    (first,), (second,) = one.batches(0, 9), two.batches(0, 9)
+    assert first.keys.tolist() == second.keys.tolist()
+    assert len(set(first.keys.tolist())) == 3
+    assert one.keys_of != two.keys_of
+    assert one.keys_of == open_items([tmp_path / "one"], DataSpec(modality="image", shape=(3, 4, 4))).keys_of
+    expected = int.from_bytes(hashlib.sha256(b"dark/a").digest()[:8], "big", signed=True)
+    assert int(first.keys[0]) == expected
+    (listed,) = open_items(
+        [str(path) for path in sorted((tmp_path / "one" / "dark").iterdir())], GREY
+    ).batches(0, 9)
+    assert listed.keys.tolist() != first.keys.tolist()[:2]  # they count from the folder that holds them all
 
 
 @pytest.mark.parametrize(

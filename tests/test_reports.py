@@ -409,8 +409,8 @@ def test_a_browser_shows_the_report_of_a_bridge_and_plays_its_sounds(tmp_path):
     specs = [make_spec(A), make_spec(B, data=DataSpec(modality="audio", shape=(1, 800), sample_rate=8000))]
     bed = Workbench(LABELS, PROTOCOL)
     for spec, model, judge in zip(specs, (Plain, Tones), (NearestCentre(), TonesJudge()), strict=True):
-        latents = make_latents(spec.id, fingerprint=spec.fingerprint)
-        bed.add(spec, model(spec), latents, judge=judge, judge_labels=NAMES, dataset=spec.id)
+        latents = make_latents(spec.id, fingerprint=spec.fingerprint, keys_of=None)
+        bed.add(spec, model(spec), latents, judge=judge, judge_labels=NAMES)
     sets = [bed.side(id).latents for id in (A, B)]
     bridge, _ = train_bridge(sets, models=specs, recipe=tiny_recipe())
     results = tuple(evaluate(bridge, *pair, bed) for pair in ((A, B), (B, A)))

@@ -35,6 +35,12 @@ if TYPE_CHECKING:
     show_default=True,
     help="As stored.",
 )
+@click.option(
+    "--keys",
+    "keys_of",
+    metavar="NAME",
+    help="Name of what is encoded: items of sets with the same name pair up. By default the same input does.",
+)
 @click.option("--license", metavar="SPDX", help="Licence of the data, kept with the latents.")
 @click.option("--no-resume", is_flag=True, help="Start anew even if a half-done file is there.")
 @device_option
@@ -45,6 +51,7 @@ def encode(
     output: Path,
     batch_size: int,
     dtype: str,
+    keys_of: str | None,
     license: str | None,
     no_resume: bool,
     device: str,
@@ -54,7 +61,9 @@ def encode(
 
     INPUT is a folder (sub-folders named as the model's labels give labels), files, an .npy array, an
     .npz archive with x and y, or x_train, y_train, x_test and y_test, or a text file with an item a
-    line. Memory does not grow with the number of items. A run that was interrupted goes on where it
+    line. Items of two latent sets pair up if both are made from the same INPUT, or with the same
+    --keys NAME: by the names of the files below their folder, without suffix, by the array keys of an
+    .npz archive, or by the number of the row or line. Memory does not grow with the number of items. A run that was interrupted goes on where it
     was when the same command is given again. Started by torchrun or accelerate launch, as in
     'torchrun --nproc-per-node 2 -m ltzoo encode ...', several processes share the work.
     """
@@ -90,6 +99,7 @@ def encode(
                 batch_size=batch_size,
                 dtype=torch.float16 if dtype == "float16" else torch.float32,
                 license=license,
+                keys_of=keys_of,
                 progress=progress,
                 say=note,
                 resume=not no_resume,

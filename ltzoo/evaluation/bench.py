@@ -340,4 +340,5 @@ def _digest(latents: LatentSet) -> str:
     digest = hashlib.sha256()
     for tensor in (latents.latents, latents.std, latents.labels, latents.keys, latents.split):
         digest.update(b"-" if tensor is None else tensor.cpu().contiguous().numpy().tobytes())
+    digest.update((latents.keys_of or "-").encode())
     return digest.hexdigest()

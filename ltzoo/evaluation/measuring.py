@@ -192,7 +192,6 @@ def make_workbench(
             latents[spec.id],
             judge=zoo.load_judge(dataset, device=device) if dataset and judged else None,
             judge_labels=dataset.labels if dataset and judged else (),
-            dataset=dataset.id if dataset else None,
         )
     return workbench
 

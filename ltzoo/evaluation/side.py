@@ -47,7 +47,6 @@ class Side:
         protocol: How much is scored.
         judge: The judge of its data; None if there is none.
         judge_labels: The labels that the judge's logits stand for.
-        dataset: Of which data set the items are; items of two sides pair up by key only within one.
 
     Raises:
         LatentsError: The latents have no test part, or are not the model's.
@@ -63,7 +62,6 @@ class Side:
         protocol: Protocol,
         judge: Judge | None = None,
         judge_labels: tuple[str, ...] = (),
-        dataset: str | None = None,
     ) -> None:
         if latents.model != spec.id:
             raise LatentsError(f"latents of {latents.model} were given for {spec.id}")
@@ -75,7 +73,6 @@ class Side:
         self.protocol = protocol
         self.judge = judge
         self.judge_labels = judge_labels
-        self.dataset = dataset
         self._classifiers: dict[tuple[Form, int], LatentClassifier] = {}
 
     @cached_property

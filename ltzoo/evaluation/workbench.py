@@ -18,7 +18,7 @@ from ltzoo.errors import LtzooError, UsageError
 from ltzoo.evaluation.metrics.bootstrap import Resampling
 from ltzoo.evaluation.protocol import Protocol
 from ltzoo.evaluation.side import Side
-from ltzoo.latents import LatentSet
+from ltzoo.latents import LatentSet, same_items
 from ltzoo.model import Judge, LatentModel
 from ltzoo.spec import ModelSpec
 
@@ -72,7 +72,6 @@ class Workbench:
         *,
         judge: Judge | None = None,
         judge_labels: tuple[str, ...] = (),
-        dataset: str | None = None,
     ) -> Side:
         """Adds a model; see `Side` for the arguments and errors."""
         side = Side(
@@ -83,7 +82,6 @@ class Workbench:
             protocol=self.protocol,
             judge=judge,
             judge_labels=judge_labels,
-            dataset=dataset,
         )
         self.sides[spec.id] = side
         return side
@@ -150,11 +148,13 @@ class Workbench:
 def _paired_items(source: Side, target: Side) -> Tensor | None:
     """Indices of the source's test items that have a partner; None if there are none.
 
-    Keys count items of a data set from 0, so equal keys of two data sets mean nothing.
+    Equal keys mean nothing where they number other items.
     """
-    keys, others = source.test.keys, target.test.keys
-    if source.dataset is None or source.dataset != target.dataset or keys is None or others is None:
+    if not same_items(source.test, target.test):
         return None
+    keys, others = source.test.keys, target.test.keys
+    assert keys is not None
+    assert others is not None
     index = torch.isin(keys, others).nonzero()[:, 0]
     return index if len(index) else None
 

@@ -2,5 +2,6 @@
 
 from ltzoo.latents.encode import ItemSource, encode_to_file
 from ltzoo.latents.latent_set import SPLITS, LatentSet
+from ltzoo.latents.pairing import paired_rows, same_items
 
-__all__ = ["SPLITS", "ItemSource", "LatentSet", "encode_to_file"]
+__all__ = ["SPLITS", "ItemSource", "LatentSet", "encode_to_file", "paired_rows", "same_items"]

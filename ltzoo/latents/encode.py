@@ -45,6 +45,11 @@ class ItemSource(Protocol):
         ...
 
     @property
+    def keys_of(self) -> str | None:
+        """What the keys number, as `ltzoo.latents.LatentSet.keys_of` says it; None if nothing is known."""
+        ...
+
+    @property
     def digest(self) -> str:
         """Differs between sources whose items differ: a resumed run goes on only with the same source."""
         ...
@@ -77,6 +82,7 @@ def encode_to_file(
     dtype: torch.dtype = torch.float32,
     label_names: tuple[str, ...] | None = None,
     license: str | None = None,
+    keys_of: str | None = None,
     progress: Callable[[int, int], None] | None = None,
     say: Callable[[str], None] | None = None,
     resume: bool = True,
@@ -100,6 +106,7 @@ def encode_to_file(
         dtype: Of the stored latents and std: ``torch.float32`` or ``torch.float16``.
         label_names: Class names by index; those of the model unless given.
         license: Licence of the data.
+        keys_of: What the items' keys number; what the source says unless given.
         progress: Called with the number of items done and of all items, at the start and after each batch;
             those of other processes are counted about once a second.
         say: Called with one line when a half-done file is taken up again or given up.
@@ -127,6 +134,7 @@ def encode_to_file(
         fingerprint=spec.fingerprint,
         label_names=names,
         license=license,
+        keys_of=(keys_of or items.keys_of) if "keys" in items.fields else None,
     )
     encoder = _Encoder(model, items, dtype=dtype, labels=len(names) or None)
     layout = Layout.of(encoder.tensors(), header.metadata())

@@ -29,6 +29,7 @@ FORMAT_VERSION = 1
 METADATA_KEY = "ltzoo"
 TENSORS = ("latents", "std", "labels", "keys", "split")
 UNLABELLED = -1
+MAX_NAME = 512
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +41,7 @@ class LatentHeader(Record):
     fingerprint: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
     label_names: Annotated[tuple[str, ...], Meta(max_length=100_000)] = ()
     license: str | None = None
+    keys_of: Annotated[str, Meta(min_length=1, max_length=MAX_NAME)] | None = None
 
     def metadata(self) -> dict[str, str]:
         """The metadata of the safetensors file."""
@@ -56,13 +58,16 @@ class LatentSet:
         latents: float32 ``(n, *latent_shape)``: posterior means where the model has a posterior.
         std: float32, of the same shape: posterior standard deviations, if the model has any.
         labels: int64 ``(n,)``, indices into ``label_names``; -1 = unlabelled.
-        keys: int64 ``(n,)``; equal keys in two sets mark a pair.
+        keys: int64 ``(n,)``; equal keys in two sets mark a pair, if both sets' keys number the same items.
         split: uint8 ``(n,)``, indices into `SPLITS`.
         label_names: Class names by index; empty if the classes have no names.
         license: Licence of the data that the latents were made from.
+        keys_of: Name of what the keys number, for example ``mnist/train+test``. Sets pair only if both have
+            the same name: keys of different data sets collide.
 
     Raises:
-        LatentsError: A tensor has the wrong dtype or shape, or a label or split is out of range.
+        LatentsError: A tensor has the wrong dtype or shape, a label or split is out of range, or there is
+            a name of what the keys number, but it is empty or there are no keys.
     """
 
     model: str
@@ -74,6 +79,7 @@ class LatentSet:
     split: Tensor | None = None
     label_names: tuple[str, ...] = ()
     license: str | None = None
+    keys_of: str | None = None
 
     def __post_init__(self) -> None:
         if self.latents.ndim < 2:
@@ -87,6 +93,11 @@ class LatentSet:
         self._check("labels", self.labels, torch.int64, items, UNLABELLED, len(self.label_names) or None)
         self._check("keys", self.keys, torch.int64, items)
         self._check("split", self.split, torch.uint8, items, 0, len(SPLITS))
+        if self.keys_of is not None and (self.keys is None or not 0 < len(self.keys_of) <= MAX_NAME):
+            raise LatentsError(
+                f"latents of {self.model}: keys_of must name what the keys number, in 1 to {MAX_NAME} "
+                "characters, and only where there are keys"
+            )
 
     def _check(
         self,
@@ -182,6 +193,7 @@ class LatentSet:
             fingerprint=self.fingerprint,
             label_names=self.label_names,
             license=self.license,
+            keys_of=self.keys_of,
         )
         try:
             with replacing(path) as temporary:
@@ -221,6 +233,7 @@ class LatentSet:
                 fingerprint=header.fingerprint,
                 label_names=header.label_names,
                 license=header.license,
+                keys_of=header.keys_of,
                 **tensors,
             )
         except LatentsError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from ltzoo.errors import MediaError
 from ltzoo.media.array import StoredArray, open_arrays
 from ltzoo.media.convert import items_of_rows
 from ltzoo.media.items import Batch, digest_of
+from ltzoo.media.keys import file_digest
 from ltzoo.model import Data
 from ltzoo.spec import DataSpec
 
@@ -38,7 +40,7 @@ class _Part:
 class ArrayItems:
     """The rows of a .npy file, or of an .npz file with ``x`` and, if it has them, ``y``, ``keys`` and ``split``.
 
-    An .npz file may instead have parts, ``x_train``, ``y_train``, ``keys_train``, ``x_test`` and so on, which
+    Items without keys are numbered from 0. An .npz file may instead have parts, ``x_train``, ``y_train``, ``keys_train``, ``x_test`` and so on, which
     follow one another and give the split. Sound may come with its ``sample_rate``. Other arrays are not read.
 
     Args:
@@ -61,9 +63,14 @@ class ArrayItems:
     @property
     def fields(self) -> frozenset[str]:
         columns = self._parts[0].columns
-        fields = {"labels": "y" in columns, "keys": "keys" in columns}
+        fields = {"labels": "y" in columns, "keys": True}
         fields["split"] = "split" in columns or self._parts[0].split is not None
         return frozenset(name for name, present in fields.items() if present)
+
+    @cached_property
+    def keys_of(self) -> str:
+        """Digest of the file."""
+        return file_digest(self.path)
 
     @property
     def digest(self) -> str:
@@ -73,10 +80,12 @@ class ArrayItems:
         return sum(map(len, self._parts))
 
     def batches(self, start: int, size: int) -> Iterator[Batch]:
+        before = 0
         for part in self._parts:
             if start < len(part):
-                yield from self._part_batches(part, start, size)
+                yield from self._part_batches(part, start, size, before)
             start = max(0, start - len(part))
+            before += len(part)
 
     def starts(self, size: int) -> Sequence[int]:
         starts: list[int] = []
@@ -86,13 +95,15 @@ class ArrayItems:
             before += len(part)
         return starts
 
-    def _part_batches(self, part: _Part, start: int, size: int) -> Iterator[Batch]:
+    def _part_batches(self, part: _Part, start: int, size: int, before: int) -> Iterator[Batch]:
         columns = {name: array.rows(start, size) for name, array in part.columns.items()}
         for x in columns["x"]:
             column = {name: next(columns[name]).astype(np.int64) for name in columns if name != "x"}
             labels, keys, split = (
                 torch.from_numpy(column[name]) if name in column else None for name in ("y", "keys", "split")
             )
+            if keys is None:
+                keys = torch.arange(before + start, before + start + len(x))
             if part.split is not None:
                 split = torch.full((len(x),), part.split)
             yield Batch(self._items(x, part, start), labels, keys, split)

@@ -112,6 +112,7 @@ def _folder(
         data,
         labels=_labels(folder, [parts[0] if parts else None for parts in folders], label_names),
         split=split,
+        folder=folder,
         model=model,
         say=say,
     )

@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +17,7 @@ import torch
 from torch import Tensor
 
 from ltzoo.errors import MediaError
+from ltzoo.media.keys import file_digest, keys_of_names, listing_digest
 from ltzoo.media.reading import Item, read_media
 from ltzoo.media.text import MAX_BYTES, decode_text
 from ltzoo.model import Data
@@ -44,6 +46,7 @@ class MemoryItems:
         labels: int64 ``(n,)``.
         keys: int64 ``(n,)``.
         split: uint8 ``(n,)``, indices into `ltzoo.latents.SPLITS`.
+        keys_of: What the keys number.
     """
 
     def __init__(
@@ -53,7 +56,9 @@ class MemoryItems:
         labels: Tensor | None = None,
         keys: Tensor | None = None,
         split: Tensor | None = None,
+        keys_of: str | None = None,
     ) -> None:
+        self.keys_of = keys_of
         self._all = Batch(data, labels, keys, split)
         for name in FIELDS:
             column = getattr(self._all, name)
@@ -97,11 +102,14 @@ class MemoryItems:
 class FileItems:
     """Files, one item each, read as the model takes them.
 
+    Keys are made of the files' names; see `ltzoo.media.keys`.
+
     Args:
         paths: The files, in the order of the items.
         data: What the model takes.
         labels: One per file; -1 = unlabelled.
         split: One per file, indices into `ltzoo.latents.SPLITS`.
+        folder: Names of the files count from here; by default from the folder that all share.
         model: The model's id, for messages.
         say: Called with one line for each of the first conversions.
     """
@@ -113,6 +121,7 @@ class FileItems:
         *,
         labels: Sequence[int] | None = None,
         split: Sequence[int] | None = None,
+        folder: str | None = None,
         model: str | None = None,
         say: Callable[[str], None] | None = None,
     ) -> None:
@@ -123,11 +132,18 @@ class FileItems:
         self._split = None if split is None else torch.tensor(split, dtype=torch.uint8)
         self._say = say or (lambda line: None)
         self._told = 0
+        self._folder = folder
+        self._keys = torch.tensor(keys_of_names(paths, folder), dtype=torch.int64)
 
     @property
     def fields(self) -> frozenset[str]:
-        present = {"labels": self._labels, "split": self._split}
+        present = {"labels": self._labels, "keys": self._keys, "split": self._split}
         return frozenset(name for name, column in present.items() if column is not None)
+
+    @cached_property
+    def keys_of(self) -> str:
+        """A digest that is the same for the same files at the same place below their folder."""
+        return listing_digest(self.paths, self._folder)
 
     @property
     def digest(self) -> str:
@@ -166,6 +182,7 @@ class FileItems:
         return Batch(
             _stack(items),
             labels=None if self._labels is None else self._labels[rows],
+            keys=self._keys[rows],
             split=None if self._split is None else self._split[rows],
         )
 
@@ -174,7 +191,7 @@ class FileItems:
 
 
 class TextLines:
-    """The lines of a text file, one item each.
+    """The lines of a text file, one item each. Keys are their numbers, from 0.
 
     Args:
         path: A UTF-8 file. No line may be blank: items and lines would not match.
@@ -190,7 +207,12 @@ class TextLines:
 
     @property
     def fields(self) -> frozenset[str]:
-        return frozenset()
+        return frozenset({"keys"})
+
+    @cached_property
+    def keys_of(self) -> str:
+        """Digest of the file."""
+        return file_digest(self.path)
 
     @property
     def digest(self) -> str:
@@ -205,11 +227,9 @@ class TextLines:
             if row < start:
                 continue
             texts.append(decode_text(line, self.describe(row)))
-            if len(texts) == size:
-                yield Batch(texts)
+            if len(texts) == size or row + 1 == len(self):
+                yield Batch(texts, keys=torch.arange(row + 1 - len(texts), row + 1))
                 texts = []
-        if texts:
-            yield Batch(texts)
 
     def starts(self, size: int) -> Sequence[int]:
         return range(0, len(self), size)

@@ -52,6 +52,7 @@ class StarterZoo:
         vaes: How each VAE is trained, by the part of its id after the slash.
         model_specs: Gives the plugin's specs from the content of ``measured.json``.
         data_license: Licence of the images.
+        keys_of: What the keys of the latents number; see `ltzoo.latents.LatentSet`.
     """
 
     module: str
@@ -59,6 +60,7 @@ class StarterZoo:
     vaes: Mapping[str, VAERecipe]
     model_specs: Callable[[Mapping[str, Any]], list[ModelSpec]]
     data_license: str
+    keys_of: str
 
 
 @dataclass(frozen=True)
@@ -164,7 +166,8 @@ def _encode_and_measure(zoo: StarterZoo, out: Path, train: Images, test: Images,
         }
         log(f"{spec.id}: {measured['models'][spec.id]}")
         latents = f"{name}.latents.safetensors"
-        _latent_set(model, train, test, license=zoo.data_license).save(out / latents, dtype=torch.float16)
+        latent_set = _latent_set(model, train, test, license=zoo.data_license, keys_of=zoo.keys_of)
+        latent_set.save(out / latents, dtype=torch.float16)
         measured["files"][latents] = file_sha256(out / latents)
     with replacing(out / "measured.json") as temporary:
         temporary.write_text(json.dumps(measured, indent=2) + "\n", encoding="utf-8")
@@ -174,7 +177,7 @@ def _short(value: float) -> float:
     return value if isinstance(value, int) else float(f"{value:.4g}")
 
 
-def _latent_set(model: VAEModel, train: Images, test: Images, *, license: str) -> LatentSet:
+def _latent_set(model: VAEModel, train: Images, test: Images, *, license: str, keys_of: str) -> LatentSet:
     """Latents of the first train and test images; keys are the images' numbers, so that models pair up."""
     train, test = train[:TRAIN_LATENTS], test[:TEST_LATENTS]
     posteriors = [model.posterior(batch) for batch in in_batches(torch.cat((train.images, test.images)))]
@@ -190,4 +193,5 @@ def _latent_set(model: VAEModel, train: Images, test: Images, *, license: str) -
         split=splits.repeat_interleave(torch.tensor(counts)),
         label_names=model.spec.labels,
         license=license,
+        keys_of=keys_of,
     )

@@ -51,6 +51,7 @@ ZOO = starter.StarterZoo(
     vaes={"one": vae(1), "two": vae(2)},
     model_specs=model_specs,
     data_license="MIT",
+    keys_of="test/train+test",
 )
 
 
@@ -97,6 +98,7 @@ def test_one_run_writes_weights_latents_and_figures(data, out, capsys):
     assert len(one.part("test")) == 20
     assert torch.equal(one.part("train").labels, torch.from_numpy(labels).long())
     assert torch.equal(one.keys, two.keys)
+    assert one.keys_of == two.keys_of == "test/train+test"
     assert len(one.keys.unique()) == 60
     assert one.part("test").keys[:2].tolist() == [100_000, 100_001]
     assert not torch.equal(one.latents, two.latents)

@@ -30,6 +30,7 @@ ZOO = StarterZoo(
     },
     model_specs=model_specs,
     data_license=LICENSE,
+    keys_of="mnist/train+test",
 )
 
 if __name__ == "__main__":
