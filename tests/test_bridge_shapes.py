@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import permutations
 
 import pytest
@@ -284,3 +285,37 @@ def test_models_of_any_kind_join_later():
         extend_bridge(grids, [*sets, MIXED_SETS[0]], model=VECTOR)
     with pytest.raises(TrainingError, match="does not fit"):
         extend_bridge(grids, [*sets, bare(third, half[:, :, :7])], model=third)
+
+
+def keyed(spec, z: torch.Tensor) -> LatentSet:
+    return replace(bare(spec, z), keys=torch.arange(len(z)), keys_of="things")
+
+
+@pytest.mark.parametrize("recipe", ["ridge", "procrustes"])
+def test_paired_grids_have_a_base_for_all_positions(recipe):
+    """The exact map from one to the other is linear at each position here: ridge finds it, at any size."""
+    fine, _ = related_grids(60, 16)
+    turn = torch.linalg.qr(torch.randn(16, 16, generator=torch.Generator().manual_seed(1))).Q[:, :12]
+    spec = make_spec("turned", shape=(12, None, None))
+
+    def turned(z: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.conv2d(torch.nn.functional.pixel_unshuffle(z, 2), turn.T[:, :, None, None])
+
+    bridge, _ = train_bridge(
+        [keyed(FINE, fine), keyed(spec, turned(fine))], models=(FINE, spec), recipe=recipe
+    )
+    assert bridge.config.architecture.trunk == "convolution"
+    z = related_grids(10, 24, seed=9)[0]
+    translated = bridge.translate(z, source=FINE.id, target=spec.id)
+    assert r2(turned(z), translated) > (0.999 if recipe == "ridge" else 0.5)
+
+
+def test_labels_do_not_keep_pairs_from_going_position_by_position():
+    fine, coarse = related_grids(60, 16)
+    labels = {"labels": torch.arange(60) % 2, "label_names": ("a", "b")}
+    sets = [replace(keyed(FINE, fine), **labels), replace(keyed(COARSE, coarse), **labels)]
+    bridge, _ = train_bridge(sets, models=(FINE, COARSE), recipe="ridge")
+    assert bridge.config.architecture.trunk == "convolution"
+    unpaired = [replace(one, keys_of=None) for one in sets]
+    bridge, _ = train_bridge(unpaired, models=(FINE, COARSE), recipe=tiny_recipe(steps=2))
+    assert bridge.config.architecture.trunk == "vector"

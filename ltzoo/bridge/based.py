@@ -4,9 +4,12 @@ z' is a code beside the probabilities of the classes. Per model and class, an af
 code and another one out of it; `ltzoo.bridge.bases` solves for them in closed form. The shared encoder and
 decoder, conditioned on model and classes, add to the code, and start by adding nothing: before training
 the bridge is its base. Without labels there is one class, which z' does not hold.
+A base that was fitted to pairs has one map a model, for all classes.
 """
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 import torch
@@ -48,10 +51,12 @@ class Frame(nn.Module):
         mean: ``(classes, size)``.
         into: ``(classes, size, code)``: code = (x - mean) @ into.
         out_of: ``(classes, code, size)``: x = mean + code @ out_of.
+        limit: Codes are held within it.
     """
 
-    def __init__(self, classes: int, size: int, code: int) -> None:
+    def __init__(self, classes: int, size: int, code: int, limit: float = LIMIT) -> None:
         super().__init__()
+        self.limit = limit
         self.mean = nn.Parameter(torch.empty(classes, size))
         self.into = nn.Parameter(torch.empty(classes, size, code))
         self.out_of = nn.Parameter(torch.empty(classes, code, size))
@@ -63,12 +68,12 @@ class Frame(nn.Module):
         """
         if classes is None:
             moved = by_class(x, len(self.mean)) - self.mean[:, None]
-            return in_turn(torch.bmm(moved, self.into).clamp(-LIMIT, LIMIT))
+            return in_turn(torch.bmm(moved, self.into).clamp(-self.limit, self.limit))
         # One matrix product for all classes.
         count, size, code = self.into.shape
         offset = torch.einsum("cs,csk->ck", self.mean, self.into)
         codes = (x @ self.into.permute(1, 0, 2).reshape(size, count * code)).view(-1, count, code) - offset
-        return torch.einsum("nc,nck->nk", classes, codes.clamp(-LIMIT, LIMIT))
+        return torch.einsum("nc,nck->nk", classes, codes.clamp(-self.limit, self.limit))
 
     def decode(self, code: Tensor, classes: Tensor | None) -> Tensor:
         """Normalised latents ``(n, size)`` of a code, mixed by the classes' probabilities as in `encode`."""
@@ -109,7 +114,9 @@ class BasedAutoencoder(BridgeNetwork):
     def __init__(self, architecture: Architecture) -> None:
         super().__init__(architecture)
         sizes, code, classes = architecture.sizes, architecture.code_dim, architecture.classes
-        self.frames = nn.ModuleList(Frame(max(classes, 1), size, code) for size in sizes)
+        # What was fitted to pairs is one map for all classes, and linear.
+        frames, limit = (1, math.inf) if architecture.paired else (max(classes, 1), LIMIT)
+        self.frames = nn.ModuleList(Frame(frames, size, code, limit) for size in sizes)
         self.inference = nn.ModuleList(
             ClassInference(size, classes, architecture.members) for size in (sizes if classes else ())
         )
@@ -213,5 +220,6 @@ class BasedAutoencoder(BridgeNetwork):
         return torch.eye(count, device=x.device).repeat(len(x) // count, 1)
 
     def _weights(self, classes: Tensor, known: bool) -> Tensor | None:
-        # Without labels there is one class, and all rows are of it.
-        return classes if self.architecture.classes and not known else None
+        # Without labels there is one class, and all rows are of it; on pairs there is one map for all.
+        by_class = self.architecture.classes and not self.architecture.paired
+        return classes if by_class and not known else None

@@ -102,6 +102,8 @@ def _metrics(metrics: Iterable[Metric]) -> str:
 
 def _classes(config: BridgeConfig) -> str:
     labels = config.labels
+    if not labels.classes and config.trained.pairs:
+        return "Trained without labels: pairs tie the models."
     if not labels.classes:
         return (
             "Trained without labels: nothing ties a class of one model to the same class of another, so "
@@ -136,6 +138,7 @@ def _run(first: Iterable[tuple[str, str]], trained: Provenance) -> str:
         (f"latents of {one.model}", f"{one.items}" + (f", data under {one.license}" if one.license else ""))
         for one in trained.latents
     ]
+    rows += [(f"pairs of {' and '.join(one.models)}", f"{one.items}") for one in trained.pairs]
     if trained.command:
         rows.append(("command", f"`{trained.command}`"))
     return _table(("", ""), rows)

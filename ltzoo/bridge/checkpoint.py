@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ltzoo.bridge.config import BridgeEnd, LabelMap, TrainedOn
+from ltzoo.bridge.config import BridgeEnd, LabelMap, PairedOn, TrainedOn
 from ltzoo.bridge.recipe import Recipe
 from ltzoo.bridge.report import LossRow
 from ltzoo.errors import SpecError, TrainingError
@@ -37,6 +37,7 @@ class RunIdentity(Record):
         recipe: The recipe.
         seed: The seed.
         bridge: Digest of the bridge that a model is added to; None where all are trained.
+        pairs: Which latents are known to be pairs.
     """
 
     models: tuple[BridgeEnd, ...]
@@ -45,6 +46,7 @@ class RunIdentity(Record):
     recipe: Recipe
     seed: int
     bridge: str | None = None
+    pairs: tuple[PairedOn, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,6 +22,7 @@ __all__ = [
     "EntranceShape",
     "LabelMap",
     "Metric",
+    "PairedOn",
     "Provenance",
     "TrainedOn",
     "read_config",
@@ -108,6 +109,7 @@ class Architecture(Record):
         entrances: How each model's latents get that form; none if they are vectors to begin with.
         added: How many of the models, the last ones, were added to a trained bridge. Without a base each of
             them has layers of its own into and out of the network, whose size they do not change.
+        paired: The base was fitted to pairs: one map a model, whatever the class, and no limit to the code.
     """
 
     sizes: Annotated[tuple[Annotated[int, Meta(ge=1, le=2**16)], ...], Meta(min_length=2, max_length=64)]
@@ -122,6 +124,7 @@ class Architecture(Record):
     trunk: Literal["vector", "convolution"] = "vector"
     entrances: Annotated[tuple[EntranceShape, ...], Meta(max_length=64)] = ()
     added: Annotated[int, Meta(ge=0, le=62)] = 0
+    paired: bool = False
 
     def __post_init__(self) -> None:
         if self.entrances and len(self.entrances) != len(self.sizes):
@@ -136,6 +139,8 @@ class Architecture(Record):
             )
         if self.base == (self.classifier is not None):
             raise SpecError("bridge: the architecture has a classifier on z' exactly where it has no base")
+        if self.paired and not self.base:
+            raise SpecError("bridge: the architecture is fitted to pairs, but has no base")
         if not self.base and not self.layers:
             raise SpecError("bridge: the architecture has no layers")
         if self.base and self.shared_dim <= self.classes:
@@ -241,6 +246,21 @@ class TrainedOn(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
+class PairedOn(Record):
+    """The pairs of two models that a bridge was trained on.
+
+    Attributes:
+        models: Ids of the two models.
+        items: How many pairs.
+        sha256: Digest of their row numbers among what was trained on.
+    """
+
+    models: tuple[Text, Text]
+    items: Count
+    sha256: Digest
+
+
+@dataclass(frozen=True, kw_only=True)
 class Provenance(Record):
     """How a bridge was trained.
 
@@ -255,6 +275,7 @@ class Provenance(Record):
         ltzoo: Version.
         torch: Version.
         latents: What it was trained on, one a model.
+        pairs: Which of them were known to be pairs.
         command: The command line, if there was one.
     """
 
@@ -268,6 +289,7 @@ class Provenance(Record):
     torch: Text
     latents: tuple[TrainedOn, ...]
     processes: Annotated[int, Meta(ge=2)] | None = None
+    pairs: tuple[PairedOn, ...] = ()
     command: Text | None = None
 
 

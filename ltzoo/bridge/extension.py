@@ -20,6 +20,7 @@ from ltzoo.bridge.entrances import Entrance
 from ltzoo.bridge.labels import Labels, join_labels
 from ltzoo.bridge.network import BridgeNetwork
 from ltzoo.bridge.objective import Objective
+from ltzoo.bridge.pairs import Pairs
 from ltzoo.bridge.preparation import fit_novelty, prepare_added, quantile_tables
 from ltzoo.bridge.randomness import check_seed
 from ltzoo.bridge.report import TrainingReport
@@ -156,7 +157,7 @@ class _Extension(Run):
         device: torch.device,
     ) -> None:
         self._old, self._entrance = old, entrance
-        super().__init__(identity, architecture, sets, device, World())
+        super().__init__(identity, architecture, sets, device, World(), Pairs({}))
         new = len(sets) - 1
         pairs = [((sets[end], sets[new]), self.network.of_models((end, new))) for end in range(new)]
         self._pairs = [

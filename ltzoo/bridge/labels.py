@@ -15,7 +15,7 @@ from ltzoo.bridge.config import LabelMap
 from ltzoo.errors import SpecError, TrainingError, UsageError
 from ltzoo.latents import LatentSet
 
-__all__ = ["Labels", "class_indices", "join_labels", "match_labels"]
+__all__ = ["Labels", "class_indices", "join_labels", "match_labels", "paired_notes"]
 
 NO_CLASS = -1
 Origin = Literal["names", "position", "given"]
@@ -105,6 +105,11 @@ def join_labels(
         models={**label_map.models, new.model: table},
     )
     return joined, notes
+
+
+def paired_notes(notes: Sequence[str]) -> tuple[str, ...]:
+    """Those of `match_labels` that are also true where pairs tie the models."""
+    return tuple(note for note in notes if not note.endswith(UNLABELLED_NOTE))
 
 
 def class_indices(label_map: LabelMap, latents: LatentSet) -> Tensor | None:

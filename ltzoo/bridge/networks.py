@@ -20,6 +20,7 @@ def make_architecture(
     *,
     trunk: Literal["vector", "convolution"] = "vector",
     entrances: tuple[EntranceShape, ...] = (),
+    paired: bool = False,
 ) -> Architecture:
     """The architecture that a recipe gives for latents of these sizes.
 
@@ -29,6 +30,7 @@ def make_architecture(
         classes: How many classes the models share; 0 without labels.
         trunk: Of the network.
         entrances: How the latents enter; none, if they are vectors to begin with.
+        paired: One model has pairs with all others.
     """
     if recipe.base == "none":
         return Architecture(
@@ -51,6 +53,7 @@ def make_architecture(
         temperature=recipe.temperature,
         trunk=trunk,
         entrances=entrances,
+        paired=paired and recipe.pair_base != "none",
     )
 
 

@@ -17,6 +17,7 @@ from ltzoo.bridge.entrances import rows_of
 from ltzoo.bridge.network import BridgeNetwork
 from ltzoo.bridge.novelty import Novelty
 from ltzoo.bridge.objective import SMOOTHING
+from ltzoo.bridge.pairs import Pairs, paired_frames
 from ltzoo.bridge.quantiles import QuantileTable
 from ltzoo.bridge.randomness import Purpose, generator, normal
 from ltzoo.bridge.recipe import Recipe
@@ -41,7 +42,9 @@ INFERENCE_DECAY = 0.01
 INFERENCE_WARM_UP = 0.3
 
 
-def prepare_base(network: BasedAutoencoder, sets: Sequence[TrainingSet], recipe: Recipe, seed: int) -> None:
+def prepare_base(
+    network: BasedAutoencoder, sets: Sequence[TrainingSet], recipe: Recipe, seed: int, pairs: Pairs
+) -> None:
     """Trains the inference of classes and solves for the base.
 
     Latents without a label take part with the class that is inferred for them, unless that is in doubt.
@@ -51,6 +54,7 @@ def prepare_base(network: BasedAutoencoder, sets: Sequence[TrainingSet], recipe:
         sets: The latents, one a model.
         recipe: Which base, and how long inference is trained.
         seed: Of the run.
+        pairs: What a base on pairs is fitted to.
 
     Raises:
         TrainingError: The base comes out not finite.
@@ -58,8 +62,12 @@ def prepare_base(network: BasedAutoencoder, sets: Sequence[TrainingSet], recipe:
     for end, data in enumerate(sets):
         _infer_classes(network, end, data, recipe, seed)
     with torch.no_grad():
-        moments = [_moments(network, end, data) for end, data in enumerate(sets)]
-        for end, values in enumerate(solve_base(moments, network.architecture.code_dim, recipe)):
+        if network.architecture.paired:
+            frames = paired_frames(network, sets, pairs, recipe)
+        else:
+            moments = [_moments(network, end, data) for end, data in enumerate(sets)]
+            frames = solve_base(moments, network.architecture.code_dim, recipe)
+        for end, values in enumerate(frames):
             _set_frame(network, end, values, recipe, sets[end].model)
 
 

@@ -25,6 +25,7 @@ class Purpose(IntEnum):
     INFERENCE = 5
     DIRECTIONS = 6
     LABELS = 7
+    PAIRS = 8
 
 
 def generator(seed: int, purpose: Purpose, *position: int) -> np.random.Generator:

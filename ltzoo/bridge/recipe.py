@@ -17,6 +17,8 @@ from ltzoo.records import Record
 
 __all__ = ["Recipe", "get_recipe", "list_recipes"]
 
+PAIRED_BASES = ("ridge", "procrustes")
+
 Weight = Annotated[float, Meta(ge=0, le=1e6)]
 
 
@@ -31,6 +33,11 @@ class Recipe(Record):
     Attributes:
         name: What the recipe is called.
         base: The closed-form map that the bridge starts from, or ``none`` (see `ltzoo.bridge.bases`).
+            ``ridge`` and ``procrustes`` need pairs.
+        paired_base: Taken in place of ``base`` where one model has pairs with all others; ``none``: pairs change
+            nothing about the base.
+        ridge: What the base ``ridge`` adds to the mean squared error of normalised latents, times the squared
+            coefficients; chosen by generalised cross-validation if left out.
         noise_gain: How much an axis of the base is damped where the posterior's own variance is large
             against the latents': by ``v / (v + noise_gain * noise)``. 0: not at all.
         inference_steps: Optimiser steps of each network that infers classes for the base.
@@ -75,7 +82,9 @@ class Recipe(Record):
     """
 
     name: Annotated[str, Meta(min_length=1, max_length=100)]
-    base: Literal["none", "class-axes", "class-gaussian"] = "none"
+    base: Literal["none", "class-axes", "class-gaussian", "ridge", "procrustes"] = "none"
+    paired_base: Literal["none", "ridge", "procrustes"] = "none"
+    ridge: Annotated[float, Meta(ge=0, le=1e6)] | None = None
     noise_gain: Annotated[float, Meta(ge=0, le=1e6)] = 0.0
     inference_steps: Annotated[int, Meta(ge=1, le=10**7)] = 600
     inference_members: Annotated[int, Meta(ge=1, le=16)] = 1
@@ -114,14 +123,36 @@ class Recipe(Record):
             raise SpecError(f"recipe '{self.name}': without a base, steps and shared_dim must be above 0")
         if self.trunk == "convolution" and not based:
             raise SpecError(f"recipe '{self.name}': the convolutional trunk needs a base")
-        if self.base == "class-gaussian" and self.shared_dim:
-            raise SpecError(f"recipe '{self.name}': the base class-gaussian takes shared_dim 0")
+        for base in (self.base, self.paired_base):
+            if base in ("class-gaussian", *PAIRED_BASES) and self.shared_dim:
+                raise SpecError(f"recipe '{self.name}': the base {base} takes shared_dim 0")
+        if self.paired_base != "none" and (not based or self.base in PAIRED_BASES):
+            raise SpecError(
+                f"recipe '{self.name}': paired_base stands in for another base, not for {self.base}"
+            )
+        if self.ridge is not None and self.pair_base != "ridge":
+            raise SpecError(f"recipe '{self.name}': ridge has no effect without the base ridge")
         # A weight that nothing is done with would look as if it had been tried.
         idle = ("classifier_weight",) if based else ("recognition_weight", "inference_weight")
         for name in idle:
             if getattr(self, name):
                 where = f"on the base {self.base}" if based else "without a base"
                 raise SpecError(f"recipe '{self.name}': {name} has no effect {where} and must be 0")
+
+    @property
+    def pair_base(self) -> str:
+        """The base where there are pairs, if that is one that is fitted to them; else ``none``."""
+        return self.base if self.base in PAIRED_BASES else self.paired_base
+
+    @property
+    def needs_pairs(self) -> bool:
+        """Whether there is no such bridge without pairs."""
+        return self.base in PAIRED_BASES
+
+    @property
+    def uses_pairs(self) -> bool:
+        """Whether pairs make a difference."""
+        return self.pair_base != "none"
 
     @property
     def translates(self) -> bool:

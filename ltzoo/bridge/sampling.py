@@ -27,6 +27,7 @@ __all__ = [
     "Sampler",
     "TrainingSet",
     "check_latents",
+    "held_out_rows",
     "keep_labels",
     "of_classes",
     "training_part",
@@ -117,10 +118,14 @@ def _train(latents: LatentSet) -> LatentSet:
     return latents if latents.split is None else latents.part("train")
 
 
-def _held_out(items: int) -> Tensor:
+def held_out_rows(items: int) -> np.ndarray:
     """A tenth of the rows, as a mask: always the same ones, at random, since the order may follow the classes."""
     order = generator(0, Purpose.HOLD_OUT).permutation(items)
-    return torch.from_numpy(order < items // VALIDATION_SHARE)
+    return order < items // VALIDATION_SHARE
+
+
+def _held_out(items: int) -> Tensor:
+    return torch.from_numpy(held_out_rows(items))
 
 
 def _has_part(latents: LatentSet, split: str) -> bool:
@@ -168,6 +173,8 @@ class TrainingSet:
         std: Of the same shape: posterior standard deviations, if the model has any.
         groups: int64 row numbers, one array a class; a single one without classes.
         rest: int64 row numbers of items without a class, if there are classes.
+        keys: int64 ``(n,)``: pair keys, if there are any.
+        keys_of: What they number.
 
     Args:
         latents: The set; only its `training_part` is used.
@@ -194,6 +201,7 @@ class TrainingSet:
             )
         self.model = latents.model
         self.license = latents.license
+        self.keys, self.keys_of = part.keys, part.keys_of
         entrance = entrance or VectorEntrance(latents.latent_shape)
         self._one_scale = isinstance(entrance, PooledEntrance)
         self.mean = _entered(entrance.enter, part.latents, device)

@@ -21,10 +21,11 @@ from ltzoo.bridge.bridge import Bridge
 from ltzoo.bridge.checkpoint import RunIdentity, RunState, load_checkpoint, save_checkpoint
 from ltzoo.bridge.config import Architecture, BridgeConfig, BridgeEnd, LabelMap, Provenance
 from ltzoo.bridge.interruption import Interruption
-from ltzoo.bridge.labels import Labels, class_indices, match_labels
+from ltzoo.bridge.labels import Labels, class_indices, match_labels, paired_notes
 from ltzoo.bridge.network import BridgeNetwork
 from ltzoo.bridge.networks import make_architecture, make_network
 from ltzoo.bridge.objective import Objective
+from ltzoo.bridge.pairs import PairLimit, Pairs, check_limit, find_pairs, hold_out_together, may_pair
 from ltzoo.bridge.preparation import fit_novelty, prepare_base, quantile_tables
 from ltzoo.bridge.quantiles import QuantileTable
 from ltzoo.bridge.randomness import Purpose, check_seed, generator
@@ -55,6 +56,7 @@ def train_bridge(
     device: str | torch.device = "cpu",
     labels: Labels = "auto",
     labels_per_class: int | None = None,
+    pairs: PairLimit = "auto",
     checkpoint: str | os.PathLike[str] | None = None,
     checkpoint_seconds: float = 30.0,
     resume: bool = True,
@@ -85,6 +87,9 @@ def train_bridge(
         labels: How labels of the models correspond; see `ltzoo.bridge.labels.match_labels`.
         labels_per_class: Forget all labels but so many of each class, drawn by the seed; to see what few
             labels are worth. With a base, latents without a label take part with inferred ones.
+        pairs: Which latents of several models count as known to be of the same item: ``"auto"``, all whose
+            keys say so; ``"none"``; or a number of items, drawn by the seed, to see what few pairs are worth.
+            Items that one set holds out are then held out of all.
         checkpoint: File for the state of the run; None to keep none.
         checkpoint_seconds: Time between two writings of it.
         resume: Go on from the checkpoint if the file is there; otherwise it is overwritten.
@@ -108,32 +113,48 @@ def train_bridge(
     check_seed(seed)
     recipe = recipe if isinstance(recipe, Recipe) else get_recipe(recipe)
     check_latents(latents, models)
+    check_limit(pairs, recipe)
+    if pairs != "none" and recipe.uses_pairs:
+        latents = hold_out_together(latents)
     label_map, notes = match_labels(labels, latents)
     if labels_per_class is not None:
         latents = [keep_labels(one, labels_per_class, seed) for one in latents]
     if len(label_map.classes) == 1:
         raise TrainingError("there is one class only", hint="train without labels")
-    plan = plan_entrances(recipe, models, latents, labelled=bool(label_map.classes))
+    plan = plan_entrances(
+        recipe,
+        models,
+        latents,
+        labelled=bool(label_map.classes),
+        paired=may_pair(latents, pairs, recipe),
+    )
     if plan.trunk == "convolution" and label_map.classes:
         label_map, notes = LabelMap(origin="none"), (*notes, POSITIONS_NOTE)
-    architecture = make_architecture(
-        recipe, plan.sizes, len(label_map.classes), trunk=plan.trunk, entrances=plan.entrances
-    )
     place = torch.device(world.device(str(device)))
     entrances, pooled = open_entrances(plan, latents, place)
     copy_main(world, [buffer for entrance in entrances for buffer in entrance.buffers()])
     sets = [
         TrainingSet(one, label_map, place, entrance) for one, entrance in zip(latents, entrances, strict=True)
     ]
+    found, pair_notes = find_pairs(sets, pairs, recipe, seed)
+    architecture = make_architecture(
+        recipe,
+        plan.sizes,
+        len(label_map.classes),
+        trunk=plan.trunk,
+        entrances=plan.entrances,
+        paired=found.hub(len(sets)) is not None,
+    )
     identity = RunIdentity(
         models=tuple(BridgeEnd(spec=model, fingerprint=model.fingerprint) for model in models),
         latents=tuple(data.trained_on for data in sets),
         labels=label_map,
         recipe=recipe,
         seed=seed,
+        pairs=found.trained_on(sets),
     )
     check_same(world, identity.to_json())
-    run = Run(identity, architecture, sets, place, world)
+    run = Run(identity, architecture, sets, place, world, found)
     run.network.entrances = nn.ModuleList(entrances)
     # Also where a checkpoint follows: which classes unlabelled latents are taken for is not stored.
     run.prepare()
@@ -154,7 +175,8 @@ def train_bridge(
         trained=provenance(run, device, command),
     )
     bridge = Bridge(config, run.network)
-    return bridge, make_report(run, bridge, latents, device, resumed_at, (*notes, *pooled))
+    said = (*(notes if not found.rows else paired_notes(notes)), *pair_notes, *pooled)
+    return bridge, make_report(run, bridge, latents, device, resumed_at, said)
 
 
 def learning_rate(recipe: Recipe, step: int) -> float:
@@ -174,6 +196,7 @@ class Run:
         sets: Sequence[TrainingSet],
         device: torch.device,
         world: World,
+        pairs: Pairs,
     ) -> None:
         self.identity = identity
         self.world = world
@@ -181,6 +204,7 @@ class Run:
         self.recipe = identity.recipe
         self.device = device
         self.sets = sets
+        self.pairs = pairs
         self.network = self._start(make_network(architecture).to(device))
         groups = self._parameter_groups()
         self._trained = {name: p for name, p in self.network.named_parameters() if p.requires_grad}
@@ -213,7 +237,7 @@ class Run:
         """
         started = time.perf_counter()
         if isinstance(self.network, BasedAutoencoder):
-            prepare_base(self.network, self.sets, self.recipe, self.identity.seed)
+            prepare_base(self.network, self.sets, self.recipe, self.identity.seed, self.pairs)
         if self.recipe.translation_weight and self.recipe.steps:
             levels = self._sampler.rows_a_class
             self._tables = quantile_tables(self.network, self.sets, levels, self.identity.seed)
@@ -399,6 +423,7 @@ def provenance(run: Run, device: str | torch.device, command: str | None) -> Pro
         ltzoo=ltzoo.__version__,
         torch=str(torch.__version__),
         latents=run.identity.latents,
+        pairs=run.identity.pairs,
         command=command,
     )
 

@@ -20,6 +20,7 @@ from ltzoo.errors import TrainingError, UsageError
 from ltzoo.spec import ModelSpec, format_shape
 
 if TYPE_CHECKING:
+    from ltzoo.bridge.pairs import PairLimit
     from ltzoo.latents import LatentSet
 
 
@@ -59,6 +60,13 @@ def complete_recipe(ctx: click.Context, param: click.Parameter, incomplete: str)
     help="Forget all labels but N of each class, to see what few labels are worth.",
 )
 @click.option(
+    "--pairs",
+    default="auto",
+    show_default=True,
+    metavar="auto|none|N",
+    help="Use latents known to be of the same item: all, none, or N items, to see what few are worth.",
+)
+@click.option(
     "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of everything random."
 )
 @click.option(
@@ -81,6 +89,7 @@ def train(
     overrides: tuple[str, ...],
     labels: str,
     labels_per_class: int | None,
+    pairs: str,
     seed: int,
     dtype: str,
     overwrite: bool,
@@ -92,10 +101,10 @@ def train(
     """Train a bridge between two or more models on their latents alone, and print its folder.
 
     Models whose plugins ship latents need no data. Labels of equal names are taken to mean the same
-    class; --labels FILE maps them by a TOML file with a table a model, label = "class". A run that was
-    interrupted goes on where it was when the same command is given again. Started by torchrun or
-    accelerate launch, as in 'torchrun --nproc-per-node 2 -m ltzoo train ...', several processes share
-    the work.
+    class; --labels FILE maps them by a TOML file with a table a model, label = "class". Latents of the same
+    item are found by their pair keys, and used by the recipes default, ridge and procrustes. A run that was
+    interrupted goes on where it was when the same command is given again. Started by torchrun or accelerate
+    launch, as in 'torchrun --nproc-per-node 2 -m ltzoo train ...', several processes share the work.
     """
     check_models(models)
     folder = output or Path(joined_name(models))
@@ -107,6 +116,7 @@ def train(
     from ltzoo.bridge import get_recipe, train_bridge
     from ltzoo.zoo import default_zoo
 
+    limit = parse_pairs(pairs)
     chosen = get_recipe(recipe, **parse_overrides(overrides))
     sets = [load_latents(model, parse_data(data, models)) for model in models]
     checkpoint = folder.with_name(f"{folder.name}.checkpoint.safetensors")
@@ -122,6 +132,7 @@ def train(
         },
         "labels": labels,
         "labels_per_class": labels_per_class,
+        "pairs": limit,
         "seed": seed,
         "device": device,
         "output": str(folder),
@@ -143,6 +154,7 @@ def train(
                 device=device,
                 labels=labels,
                 labels_per_class=labels_per_class,
+                pairs=limit,
                 checkpoint=checkpoint,
                 resume=not no_resume,
                 progress=progress_wanted(),
@@ -198,6 +210,18 @@ def parse_overrides(pairs: tuple[str, ...]) -> dict[str, Any]:
         except tomllib.TOMLDecodeError:
             found[name] = text
     return found
+
+
+def parse_pairs(text: str) -> PairLimit:
+    """``auto``, ``none`` or a number."""
+    if text == "auto":
+        return "auto"
+    if text == "none":
+        return "none"
+    try:
+        return int(text)
+    except ValueError:
+        raise UsageError(f"--pairs {text}: not auto, none or a number", hint="--pairs 200") from None
 
 
 def parse_data(pairs: tuple[str, ...], models: tuple[ModelSpec, ...]) -> dict[str, Path]:

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import numpy as np
+from torch import Tensor
 
-from ltzoo.latents.latent_set import LatentSet
-
-__all__ = ["paired_rows", "same_items"]
+__all__ = ["Keyed", "paired_rows", "same_items"]
 
 
-def same_items(a: LatentSet, b: LatentSet) -> bool:
+class Keyed(Protocol):
+    """Rows with pair keys, as `ltzoo.latents.LatentSet` has them."""
+
+    @property
+    def keys(self) -> Tensor | None: ...
+
+    @property
+    def keys_of(self) -> str | None: ...
+
+
+def same_items(a: Keyed, b: Keyed) -> bool:
     """Whether keys of the two sets number the same items, so that equal ones mark pairs."""
     return a.keys is not None and b.keys is not None and a.keys_of is not None and a.keys_of == b.keys_of
 
 
-def paired_rows(a: LatentSet, b: LatentSet) -> np.ndarray:
+def paired_rows(a: Keyed, b: Keyed) -> np.ndarray:
     """The rows of two sets that are of the same item.
 
     Where a key comes several times, its rows take turns: as many pairs as the set with more of them has.

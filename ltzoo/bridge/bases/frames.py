@@ -25,3 +25,8 @@ class FrameValues:
     mean: Tensor
     into: Tensor
     out_of: Tensor
+
+    @classmethod
+    def of_one(cls, mean: Tensor, into: Tensor, out_of: Tensor) -> FrameValues:
+        """One map for all classes, of float64 ``(size,)``, ``(size, code)`` and ``(code, size)``."""
+        return cls(mean[None].float(), into[None].float(), out_of[None].float())

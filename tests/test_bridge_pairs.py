@@ -1,0 +1,283 @@
+"""Pairs: closed forms against what they are by definition, what is held out, and what is refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import scipy
+import torch
+from bridge_samples import make_spec
+from sklearn.linear_model import Ridge
+
+from ltzoo.bridge import Bridge, get_recipe, train_bridge, training_part, validation_part
+from ltzoo.bridge.pairs import hold_out_together
+from ltzoo.errors import TrainingError, UsageError
+from ltzoo.latents import SPLITS, LatentSet
+from ltzoo.spec import ModelSpec
+
+A, B, C = make_spec("a", 5), make_spec("b", 7), make_spec("c", 4)
+NAMES = ("x", "y")
+PARAMS = {"inference_steps": 5}
+
+
+def latents_of(spec: ModelSpec, items, *, seed: int = 0, noise: float = 0.3, **changes) -> LatentSet:
+    """A linear view, with noise, of what items 0, 1, ... are; keys are the items' numbers."""
+    items = np.asarray(items)
+    true = np.random.default_rng(0).normal(size=(10_000, 4))[items]
+    rng = np.random.default_rng([seed, *spec.id.encode()])
+    size = spec.latent.channels
+    turn, offset = rng.normal(size=(4, size)), rng.normal(size=size)
+    z = true @ turn + offset + noise * rng.normal(size=(len(items), size))
+    fields = {
+        "model": spec.id,
+        "fingerprint": spec.fingerprint,
+        "latents": torch.from_numpy(z).float(),
+        "std": torch.full(z.shape, 0.1),
+        "keys": torch.from_numpy(items),
+        "keys_of": "items",
+        "labels": torch.from_numpy((true[:, 0] > 0).astype(np.int64)),
+        "label_names": NAMES,
+    }
+    return LatentSet(**{**fields, **changes})
+
+
+def normalised(bridge: Bridge, latents: LatentSet) -> np.ndarray:
+    return bridge.network.normalize(latents.latents, bridge.index(latents.model)).double().numpy()
+
+
+def translated(bridge: Bridge, latents: LatentSet, target: ModelSpec) -> np.ndarray:
+    """In normalised units."""
+    z = bridge.translate(latents.latents, source=latents.model, target=target.id)
+    return bridge.network.normalize(z, bridge.index(target.id)).double().numpy()
+
+
+def in_order(one: LatentSet) -> LatentSet:
+    """Rows by key, so that those of paired sets correspond."""
+    return one.select(torch.argsort(one.keys))
+
+
+def train_parts(*sets: LatentSet) -> list[LatentSet]:
+    return [in_order(training_part(one)) for one in hold_out_together(sets)]
+
+
+@pytest.mark.parametrize("penalty", [1e-3, 0.5])
+@pytest.mark.parametrize("labels", ["auto", "none"])
+def test_ridge_is_scikit_learns_in_both_directions(penalty, labels):
+    shuffled = np.random.default_rng(1).permutation(400)
+    sets = [latents_of(A, np.arange(400)), latents_of(B, shuffled)]
+    bridge, _ = train_bridge(
+        sets, models=(A, B), recipe=get_recipe("ridge", ridge=penalty, **PARAMS), labels=labels
+    )
+    parts = dict(zip(("toy/a", "toy/b"), train_parts(*sets), strict=True))
+    for source, target in ((A, B), (B, A)):
+        x, y = (normalised(bridge, parts[spec.id]) for spec in (source, target))
+        # scikit-learn sums errors where we take their mean.
+        theirs = Ridge(alpha=penalty * len(x)).fit(x, y)
+        ours = translated(bridge, parts[source.id], target)
+        np.testing.assert_allclose(ours, theirs.predict(x), atol=2e-4)
+        own = translated(bridge, parts[target.id], target)
+        if target is A:  # the code has all of the first model
+            np.testing.assert_allclose(own, y, atol=2e-4)
+
+
+def test_the_penalty_is_that_of_least_generalised_cross_validation_error():
+    """Few noisy pairs: every other penalty has a larger error, by the definition with the hat matrix."""
+    sets = [latents_of(A, np.arange(30), noise=2.0), latents_of(B, np.arange(30), noise=2.0)]
+    parts = train_parts(*sets)
+    free = train_bridge(sets, models=(A, B), recipe=get_recipe("ridge", **PARAMS), labels="none")[0]
+    x, y = (normalised(free, part) for part in parts)
+    x, y = x - x.mean(0), y - y.mean(0)
+    n = len(x)
+
+    def error(penalty: float) -> float:
+        hat = x @ np.linalg.solve(x.T @ x + n * penalty * np.eye(x.shape[1]), x.T) + 1 / n
+        return float(np.square(y - hat @ y).mean() / (1 - np.trace(hat) / n) ** 2)
+
+    best = min(np.logspace(-8, 2, 101), key=error)
+    fixed = get_recipe("ridge", ridge=float(best), **PARAMS)
+    given = train_bridge(sets, models=(A, B), recipe=fixed, labels="none")[0]
+    assert 1e-3 < best < 10
+    np.testing.assert_allclose(translated(free, parts[0], B), translated(given, parts[0], B), atol=1e-5)
+
+
+def test_procrustes_is_scipys():
+    same_size = make_spec("d", 5)
+    sets = [latents_of(A, np.arange(300)), latents_of(same_size, np.arange(300))]
+    bridge, _ = train_bridge(
+        sets, models=(A, same_size), recipe=get_recipe("procrustes", **PARAMS), labels="none"
+    )
+    parts = train_parts(*sets)
+    for i, j in ((0, 1), (1, 0)):
+        x, y = normalised(bridge, parts[i]), normalised(bridge, parts[j])
+        ours = translated(bridge, parts[i], (A, same_size)[j])
+        # SciPy scales the target to length 1 about its mean.
+        unit, theirs, _ = scipy.spatial.procrustes(y, x)
+        length = np.linalg.norm(y - y.mean(0))
+        np.testing.assert_allclose(unit * length + y.mean(0), y, atol=1e-5)
+        np.testing.assert_allclose(ours, theirs * length + y.mean(0), atol=1e-4)
+
+
+def test_procrustes_finds_a_turn_into_more_dimensions_again():
+    spec = make_spec("turned", 7)
+    a = latents_of(A, np.arange(400))
+    turn = np.linalg.qr(np.random.default_rng(2).normal(size=(7, 7)))[0][:5]
+    b = replace(a, model=spec.id, fingerprint=spec.fingerprint, std=None)
+    a = replace(a, std=None)
+    b = replace(b, latents=3 * a.latents @ torch.from_numpy(turn).float() + 1)
+    recipe = get_recipe("procrustes", normalization="none", **PARAMS)
+    bridge, _ = train_bridge([a, b], models=(A, spec), recipe=recipe)
+    there = bridge.translate(a.latents, source=A.id, target=spec.id)
+    torch.testing.assert_close(there, b.latents, atol=1e-3, rtol=1e-3)
+    back = bridge.translate(b.latents, source=spec.id, target=A.id)
+    torch.testing.assert_close(back, a.latents, atol=1e-3, rtol=1e-3)
+
+
+@pytest.mark.parametrize("base", ["ridge", "procrustes"])
+def test_they_are_bridges_like_any_other(base, tmp_path):
+    sets = [latents_of(A, np.arange(300)), latents_of(B, np.arange(300))]
+    bridge, report = train_bridge(sets, models=(A, B), recipe=get_recipe(base, inference_steps=60))
+    assert report.steps == 0
+    assert any("270 pairs of toy/a and toy/b, and 2 classes" in note for note in report.notes)
+    (paired,) = bridge.config.trained.pairs
+    assert (paired.models, paired.items) == (("toy/a", "toy/b"), 270)
+    bridge.save_pretrained(tmp_path / "bridge")
+    assert "| pairs of toy/a and toy/b | 270 |" in (tmp_path / "bridge" / "README.md").read_text("utf-8")
+    loaded = Bridge.from_pretrained(tmp_path / "bridge")
+    z = sets[0].latents
+    there = loaded.translate(z, source=A.id, target=B.id)
+    assert torch.equal(there, bridge.translate(z, source=A.id, target=B.id))
+    assert (loaded.classify(there, source=B.id).argmax(1) == sets[0].labels).double().mean() > 0.8
+    assert loaded.novelty(z, source=A.id).mean() < 0.6
+
+
+def test_a_third_model_goes_through_one_that_has_pairs_with_both():
+    """Items of A and B, and of A and C, are the same; B and C share none, and A is not the first.
+
+    Half of the items' draw is B's, the other half A's: they hold out 30 and 26.
+    """
+    sets = [
+        latents_of(B, np.arange(300)),
+        latents_of(A, np.arange(600)),
+        latents_of(C, np.arange(300, 600)),
+    ]
+    recipe = get_recipe("ridge", ridge=1e-6, **PARAMS)
+    bridge, report = train_bridge(sets, models=(B, A, C), recipe=recipe, labels="none")
+    assert [note.split(",")[0] for note in report.notes] == [
+        "trained with 270 pairs of toy/b and toy/a",
+        "trained with 274 pairs of toy/a and toy/c",
+    ]
+    exact = latents_of(C, np.arange(300)).latents
+    for source, z in ((A, sets[1].latents[:300]), (B, sets[0].latents)):
+        there = bridge.translate(z, source=source.id, target=C.id)
+        assert 1 - float((there - exact).square().sum() / (exact - exact.mean(0)).square().sum()) > 0.8
+
+
+# What is held out
+
+
+def keys_in(one: LatentSet) -> set[int]:
+    return set(one.keys.tolist())
+
+
+def split_of(**rows) -> dict[str, torch.Tensor]:
+    """Rows by the name of their part."""
+    total = sum(map(len, rows.values()))
+    split = torch.zeros(total, dtype=torch.uint8)
+    for name, places in rows.items():
+        split[list(places)] = SPLITS.index(name)
+    return {"split": split}
+
+
+def test_equal_sets_are_split_as_they_would_be_alone():
+    sets = [latents_of(A, np.arange(200)), latents_of(B, np.arange(200))]
+    for before, after in zip(sets, hold_out_together(sets), strict=True):
+        assert torch.equal(training_part(before).latents, training_part(after).latents)
+        assert torch.equal(validation_part(before).latents, validation_part(after).latents)
+
+
+def test_no_item_is_trained_on_here_and_held_out_there():
+    order = np.random.default_rng(0).permutation(260)
+    sets = [
+        latents_of(A, np.arange(200)),
+        latents_of(B, order),
+        latents_of(
+            C,
+            np.arange(50, 150),
+            **split_of(train=range(70), validation=range(70, 90), test=range(90, 100)),
+        ),
+    ]
+    found = hold_out_together(sets)
+    trained = [keys_in(training_part(one)) for one in found]
+    held = [keys_in(validation_part(one)) for one in found]
+    test = set(range(140, 150))
+    for one in trained:
+        for other in held:
+            assert not one & other
+        assert not one & test
+    assert set(range(120, 140)) <= held[0] & held[1] & held[2]
+    # A tenth, and not a tenth for each set: the first draw holds for all.
+    assert 0.05 < len(held[0] - set(range(120, 140))) / 200 < 0.15
+    assert held[1] & set(range(200)) == held[0]
+
+
+def test_sets_of_other_items_are_left_as_they_are():
+    sets = [latents_of(A, np.arange(200)), latents_of(B, np.arange(200), keys_of="others")]
+    assert all(a is b for a, b in zip(sets, hold_out_together(sets), strict=True))
+
+
+def test_a_set_whose_items_all_go_elsewhere_still_has_some_to_choose_on():
+    first = latents_of(A, np.arange(200))
+    trained = sorted(keys_in(training_part(first)))[:40]
+    found = hold_out_together([first, latents_of(B, np.array(trained))])
+    held = keys_in(validation_part(found[1]))
+    assert len(held) == 4
+    assert not held & keys_in(training_part(found[0]))
+
+
+# How many
+
+
+def test_only_so_many_items_are_paired_and_the_seed_draws_them():
+    sets = [latents_of(A, np.arange(300)), latents_of(B, np.arange(300))]
+
+    def digest(limit, seed: int) -> tuple[int, str]:
+        recipe = get_recipe("ridge", **PARAMS)
+        bridge, _ = train_bridge(sets, models=(A, B), recipe=recipe, labels="none", pairs=limit, seed=seed)
+        (paired,) = bridge.config.trained.pairs
+        return paired.items, paired.sha256
+
+    assert digest(40, 0) == digest(40, 0)
+    assert digest(40, 0)[0] == digest(40, 1)[0] == 40
+    assert digest(40, 0)[1] != digest(40, 1)[1]
+    assert digest(1000, 0) == digest("auto", 0)
+
+
+@pytest.mark.parametrize(
+    ("second", "options", "message"),
+    [
+        ({}, {"pairs": "none"}, "toy/a and toy/b have none"),
+        ({"keys_of": "others"}, {}, "toy/a and toy/b have none"),
+        ({"keys_of": None}, {}, "toy/a and toy/b have none"),
+        ({}, {"pairs": 5}, "5 pairs of toy/a and toy/b are too few"),
+    ],
+)
+def test_ridge_without_pairs_says_how_to_get_some(second, options, message):
+    sets = [latents_of(A, np.arange(100)), latents_of(B, np.arange(100), **second)]
+    with pytest.raises(TrainingError, match=message) as caught:
+        train_bridge(sets, models=(A, B), recipe="ridge", **options)
+    assert ("--pairs none" if options == {"pairs": "none"} else "--keys NAME") in caught.value.hint
+
+
+@pytest.mark.parametrize("pairs", [0, -3, "some"])
+def test_numbers_of_pairs_that_cannot_be_meant(pairs):
+    sets = [latents_of(A, np.arange(100)), latents_of(B, np.arange(100))]
+    with pytest.raises(UsageError, match="pairs must be"):
+        train_bridge(sets, models=(A, B), recipe="ridge", pairs=pairs)
+
+
+def test_a_number_of_pairs_needs_a_recipe_that_uses_them():
+    sets = [latents_of(A, np.arange(100)), latents_of(B, np.arange(100))]
+    with pytest.raises(UsageError, match="'class-axes' makes no use of pairs"):
+        train_bridge(sets, models=(A, B), recipe="class-axes", pairs=50)
