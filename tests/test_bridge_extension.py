@@ -121,7 +121,7 @@ def test_every_base_takes_a_model(base, steps, model):
     new = make_latents(model, items=300, seed=2)
     after = extended(before, [*PAIR, new], model)
     assert_kept(before, after)
-    assert after.config.extended[0].steps == steps
+    assert after.config.extended[0].steps == steps / 2
     z = after.translate(new.latents, source=model.id, target="toy/a")
     assert (after.classify(z, source="toy/a").argmax(1) == new.labels).double().mean() > 0.9
 
@@ -165,13 +165,13 @@ def test_the_config_and_the_card_say_how_it_came_in():
         Bridge(config, before.network), THREE, model=C, seed=4, command="ltzoo bridges extend x"
     )
     (run,) = after.config.extended
-    assert (run.seed, run.steps, run.command) == (4, 30, "ltzoo bridges extend x")
+    assert (run.seed, run.steps, run.command) == (4, 15, "ltzoo bridges extend x")
     assert [one.model for one in run.latents] == ["toy/a", "toy/b", "toy/c"]
     assert run.latents[:2] == before.config.trained.latents
     assert after.config.trained == before.config.trained
     assert after.config.metrics == config.metrics
     assert BridgeConfig.from_json(after.config.to_json()) == after.config
-    assert (report.seed, report.steps, [row.model for row in report.held_out]) == (4, 30, ["toy/c"])
+    assert (report.seed, report.steps, [row.model for row in report.held_out]) == (4, 15, ["toy/c"])
     card = card_text(after.config)
     assert "toy/c was added later." in card
     assert "| command | `ltzoo bridges extend x` |" in card
@@ -216,14 +216,14 @@ def test_only_the_new_layers_are_trained_and_all_of_them(recipe):
 def test_a_stopped_run_goes_on_to_the_same_weights(tmp_path, monkeypatch):
     path, before = tmp_path / "run", trained()
     with monkeypatch.context() as patch:
-        stop_at(patch, 17)
+        stop_at(patch, 7)
         with pytest.raises(Stop):
             extended(before, checkpoint=path, checkpoint_seconds=0)
     with pytest.raises(TrainingError, match="its bridge differ"):
         extended(trained(seed=1), checkpoint=path)
     whole, report = extend_bridge(before, THREE, model=C)
     resumed, again = extend_bridge(before, THREE, model=C, checkpoint=path)
-    assert again.resumed_at == 17
+    assert again.resumed_at == 7
     assert report.losses == again.losses
     ours = whole.network.state_dict()
     assert all(torch.equal(tensor, ours[name]) for name, tensor in resumed.network.state_dict().items())

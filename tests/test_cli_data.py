@@ -308,7 +308,7 @@ def test_extend_adds_a_model_to_a_copy(ltzoo, workspace, third, tmp_path):
     code, out, _ = ltzoo(*extend(workspace, third, "-o", "three", "--overwrite", "--json"))
     assert code == 0
     assert json.loads(out)["schema"] == "ltzoo/extend/1"
-    assert json.loads(out)["report"]["steps"] == 20
+    assert json.loads(out)["report"]["steps"] == 10
 
 
 def test_extend_keeps_half_precision_and_does_not_introduce_it(ltzoo, workspace, third, tmp_path):

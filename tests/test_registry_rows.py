@@ -48,6 +48,28 @@ def row(folder, registry, id: str = "ab"):
     return make_row(folder, id=id, license="MIT", requirement=lambda spec: "ltzoo-toy>=1", registry=registry)
 
 
+def test_an_extended_bridge_has_the_commands_and_the_date_of_all_its_runs(tmp_path, registry):
+    bare = make_config((4, 4, 4))
+    later = replace(bare.trained, command="ltzoo bridges extend local:ab toy/c", date="2026-02-03")
+    config = replace(
+        bare,
+        architecture=replace(bare.architecture, added=1),
+        metrics=(Metric(name="m", source="toy/a", target="toy/b", value=0.5, command=COMMAND),),
+        trained=replace(bare.trained, command="ltzoo train toy/a toy/b"),
+        extended=(later,),
+    )
+    network = SharedAutoencoder(config.architecture)
+    network.initialize(np.random.default_rng(0))
+    Bridge(config, network).save_pretrained(tmp_path / "abc")
+    made = row(tmp_path / "abc", registry)
+    assert made.command == "ltzoo train toy/a toy/b && ltzoo bridges extend local:ab toy/c"
+    assert made.date == "2026-02-03"
+    unknown = replace(config, extended=(replace(later, command=None),))
+    Bridge(unknown, network).save_pretrained(tmp_path / "abc")
+    with pytest.raises(BridgeError, match="which command trained it"):
+        row(tmp_path / "abc", registry)
+
+
 def test_the_row_says_what_the_folder_holds(tmp_path, registry, monkeypatch):
     folder = tmp_path / "bridges" / "ab"
     folder.parent.mkdir()
