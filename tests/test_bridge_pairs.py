@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import scipy
 import torch
-from bridge_samples import make_spec
+from bridge_samples import make_spec, tiny_recipe
 from sklearn.linear_model import Ridge
 
 from ltzoo.bridge import Bridge, get_recipe, train_bridge, training_part, validation_part
@@ -281,3 +281,125 @@ def test_a_number_of_pairs_needs_a_recipe_that_uses_them():
     sets = [latents_of(A, np.arange(100)), latents_of(B, np.arange(100))]
     with pytest.raises(UsageError, match="'class-axes' makes no use of pairs"):
         train_bridge(sets, models=(A, B), recipe="class-axes", pairs=50)
+
+
+# Learning on top of a base
+
+
+def curved(**changes) -> list[LatentSet]:
+    """B is a curved view of A's items, which no linear map gives."""
+    a = latents_of(A, np.arange(1500))
+    z = a.latents[:, :4]
+    bent = torch.cat([z, z[:, :3].square() / 2], dim=1)
+    b = replace(a, model=B.id, fingerprint=B.fingerprint, latents=bent, std=torch.full_like(bent, 0.1))
+    return [a, replace(b, **changes)]
+
+
+def held_out_error(bridge: Bridge, sets: list[LatentSet]) -> float:
+    a, b = (validation_part(one) for one in sets[:2])
+    z = bridge.translate(a.latents, source=A.id, target=B.id)
+    return float((z - b.latents).square().mean())
+
+
+@pytest.mark.parametrize("labels", ["auto", "none"])
+def test_default_starts_from_ridge_and_learns_what_it_cannot_say(labels):
+    sets = curved()
+    errors = {}
+    for name in ("ridge", "default"):
+        recipe = get_recipe(name, inference_steps=5)
+        bridge, report = train_bridge(sets, models=(A, B), recipe=recipe, labels=labels)
+        errors[name] = held_out_error(bridge, sets)
+        assert bridge.config.architecture.paired
+    assert set(report.losses[-1].terms) == {"pair"}
+    assert "135 of the pairs were not learned from" in report.notes[-1]
+    assert errors["default"] < 0.6 * errors["ridge"]
+
+
+def test_where_there_is_nothing_to_learn_default_is_ridge():
+    """Pairs that agree by chance alone: what is learned of them makes held-out ones worse, and is not taken."""
+    sets = [latents_of(A, np.arange(200)), latents_of(B, np.random.default_rng(3).permutation(200))]
+    sets[1] = replace(sets[1], keys=torch.arange(200))
+    bridges = [
+        train_bridge(sets, models=(A, B), recipe=get_recipe(name), labels="none")[0]
+        for name in ("ridge", "default")
+    ]
+    z = sets[0].latents
+    there = [bridge.translate(z, source=A.id, target=B.id) for bridge in bridges]
+    torch.testing.assert_close(*there, atol=1e-4, rtol=1e-4)
+
+
+def test_too_few_pairs_to_choose_on_leave_the_base_alone():
+    sets = curved()
+    bridges, reports = zip(
+        *(
+            train_bridge(sets, models=(A, B), recipe=get_recipe(name, **extra), labels="none", pairs=40)
+            for name, extra in (("ridge", {}), ("default", {"steps": 10}))
+        ),
+        strict=True,
+    )
+    assert "4 of the pairs were not learned from but chosen on: they take 0%" in reports[1].notes[-1]
+    assert held_out_error(bridges[1], sets) == pytest.approx(held_out_error(bridges[0], sets), rel=1e-4)
+
+
+def test_pairs_between_some_models_count_beside_the_other_terms():
+    """C shares no items: there is no base on pairs, but the pair term draws A and B together."""
+    sets = [*curved(), latents_of(C, np.arange(300), keys_of="others")]
+    options = {"inference_steps": 20, "steps": 60, "batch": 60, "width": 32}
+    errors = {}
+    for pairs in ("none", "auto"):
+        recipe = get_recipe("default", **options)
+        bridge, report = train_bridge(sets, models=(A, B, C), recipe=recipe, pairs=pairs)
+        errors[pairs] = held_out_error(bridge, sets)
+        assert not bridge.config.architecture.paired
+        assert ("pair" in report.losses[-1].terms) == (pairs == "auto")
+    assert "translation" in report.losses[-1].terms
+    assert errors["auto"] < 0.8 * errors["none"]
+
+
+def test_items_without_a_label_or_a_partner_take_part():
+    """A tenth of B's items has labels, half of A's has partners."""
+    sets = curved()
+    labels = torch.where(torch.arange(1500) % 10 == 0, sets[1].labels, -1)
+    sets[1] = replace(sets[1], labels=labels).select(torch.arange(750))
+    bridge, report = train_bridge(sets, models=(A, B), recipe=tiny_recipe(steps=5))
+    assert [one.items for one in bridge.config.trained.latents] == [1350, 671]
+    assert any("pairs of toy/a and toy/b, and 2 classes" in note for note in report.notes)
+
+
+def test_a_stopped_run_goes_on_to_the_same_bridge(tmp_path, monkeypatch):
+    from ltzoo.bridge import trainer
+
+    sets, recipe = curved(), tiny_recipe(steps=12)
+    whole, _ = train_bridge(sets, models=(A, B), recipe=recipe, labels="none")
+    path = tmp_path / "run"
+    advance, done = trainer.Run.advance, []
+
+    def stop(run):
+        if len(done) == 7:
+            raise KeyboardInterrupt
+        done.append(run.step)
+        advance(run)
+        run.save(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(trainer.Run, "advance", stop)
+        with pytest.raises(KeyboardInterrupt):
+            train_bridge(sets, models=(A, B), recipe=recipe, labels="none", checkpoint=path)
+    resumed, report = train_bridge(sets, models=(A, B), recipe=recipe, labels="none", checkpoint=path)
+    assert report.resumed_at == 7
+    for one, other in zip(whole.network.parameters(), resumed.network.parameters(), strict=True):
+        assert torch.equal(one, other)
+    with pytest.raises(TrainingError, match="pairs differ"):
+        train_bridge(sets, models=(A, B), recipe=recipe, labels="none", checkpoint=path, pairs=100)
+
+
+def test_without_pairs_nothing_changes():
+    """Keys of other items, and no keys at all, give the same weights."""
+    bridges = [
+        train_bridge(curved(keys_of=name), models=(A, B), recipe=tiny_recipe(steps=5))[0]
+        for name in ("others", None)
+    ]
+    bridges.append(train_bridge(curved(), models=(A, B), recipe=tiny_recipe(steps=5), pairs="none")[0])
+    first, *others = (list(bridge.network.parameters()) for bridge in bridges)
+    for other in others:
+        assert all(torch.equal(a, b) for a, b in zip(first, other, strict=True))

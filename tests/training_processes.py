@@ -31,11 +31,17 @@ SETS = [make_latents(A), make_latents(B, seed=1), make_latents(C, seed=2)]
 PARTLY = replace(SETS[0], labels=torch.where(torch.arange(60) % 4 > 0, SETS[0].labels, -1))
 UNLABELLED = [make_latents(spec, seed=seed, labelled=False) for seed, spec in enumerate((A, B))]
 
+SOME_PAIRS = [replace(one, keys=torch.arange(len(one)), keys_of="things") for one in SETS[1:]]
+PAIRED = [replace(one, keys=torch.arange(len(one)), keys_of="things") for one in UNLABELLED]
+
 RUNS = {
     # 5 and 2 turns of 3 classes: shares of 2 and 3 processes are uneven, and one of 3 has nothing to do.
     "default": {"latents": [PARTLY, *SETS[1:]], "models": (A, B, C), "recipe": tiny_recipe(batch=15)},
     "few rows": {"latents": SETS[:2], "models": (A, B), "recipe": tiny_recipe(batch=6)},
     "no classes": {"latents": UNLABELLED, "models": (A, B), "recipe": tiny_recipe(batch=13)},
+    "pairs": {"latents": PAIRED, "models": (A, B), "recipe": tiny_recipe(batch=13)},
+    # The second and the third have pairs, so that the pair term stands beside the others.
+    "some pairs": {"latents": [SETS[0], *SOME_PAIRS], "models": (A, B, C), "recipe": tiny_recipe(batch=15)},
     "plain": {"latents": SETS, "models": (A, B, C), "recipe": plain_recipe(cycle_weight=0.5)},
     "paper": {
         "latents": SETS[:2],
@@ -104,17 +110,17 @@ class Patched:
         self.rank, self.step, self.act = rank, step, act
 
     def __enter__(self) -> None:
-        self.advance = advance = trainer._Run.advance
+        self.advance = advance = trainer.Run.advance
 
         def advance_and_act(run) -> None:
             if self.step in (None, run.step) and run.world.rank == self.rank:
                 self.act()
             advance(run)
 
-        trainer._Run.advance = advance_and_act
+        trainer.Run.advance = advance_and_act
 
     def __exit__(self, *exception) -> None:
-        trainer._Run.advance = self.advance
+        trainer.Run.advance = self.advance
 
 
 def interrupted(folder: Path) -> dict:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ltzoo.bridge.config import Architecture
-from ltzoo.bridge.layers import ConditionedTrunk, initialize_linear, trunk
+from ltzoo.bridge.layers import ConditionedTrunk, Corrections, initialize_linear, trunk
 from ltzoo.bridge.network import BridgeNetwork
 
 __all__ = ["BasedAutoencoder", "ClassInference", "Frame", "by_class", "in_turn"]
@@ -120,8 +120,8 @@ class BasedAutoencoder(BridgeNetwork):
         self.inference = nn.ModuleList(
             ClassInference(size, classes, architecture.members) for size in (sizes if classes else ())
         )
-        self.encoder: nn.Module | None = None
-        self.decoder: nn.Module | None = None
+        self.encoder: Corrections | None = None
+        self.decoder: Corrections | None = None
         if architecture.layers:
             self.encoder = self._trunk(architecture, 2 * code)
             self.decoder = self._trunk(architecture, code)
@@ -140,25 +140,31 @@ class BasedAutoencoder(BridgeNetwork):
                 frame.out_of.copy_(torch.eye(*frame.out_of.shape[1:]))
             for net in (self.encoder, self.decoder):
                 if isinstance(net, ConditionedTrunk):
-                    last = net.rest[-1]
-                    assert isinstance(last, nn.Linear)
-                    last.weight.zero_()
+                    assert isinstance(net.last, nn.Linear)
+                    net.last.weight.zero_()
 
-    def encode(self, x: Tensor, end: int, *, known: bool = False) -> tuple[Tensor, Tensor]:
-        """The posterior of z', a code and the classes' probabilities; classes have no deviation."""
+    def encode(
+        self, x: Tensor, end: int, *, known: bool = False, blur: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """The posterior of z', a code and the classes' probabilities; classes have no deviation.
+
+        ``blur`` ``(n, code)`` is added to what the encoder sees, and not to what the frame gives.
+        """
         classes = self._turns(x) if known else self.infer(x, end)
         code = self._into_code(x, end, self._weights(classes, known))
         std = torch.zeros_like(code)
         if self.encoder is not None:
-            moved, raw = self.encoder(torch.cat([code, classes], dim=1), end).chunk(2, dim=1)
+            seen = code if blur is None else code + blur
+            moved, raw = self.encoder(torch.cat([seen, classes], dim=1), end).chunk(2, dim=1)
             code, std = code + moved, F.softplus(raw + STD_START)
         return torch.cat([code, classes], 1), torch.cat([std, torch.zeros_like(classes)], 1)
 
-    def decode(self, shared: Tensor, end: int, *, known: bool = False) -> Tensor:
-        """Normalised latents of model ``end``."""
+    def decode(self, shared: Tensor, end: int, *, known: bool = False, blur: Tensor | None = None) -> Tensor:
+        """Normalised latents of model ``end``; ``blur`` as in `encode`."""
         code, classes = shared.tensor_split([self.architecture.code_dim], dim=1)
         if self.decoder is not None:
-            code = code + self.decoder(shared, end)
+            seen = code if blur is None else code + blur
+            code = code + self.decoder(torch.cat([seen, classes], dim=1), end)
         return self._out_of_code(code, end, self._weights(classes, known))
 
     def class_logits(self, shared: Tensor) -> Tensor:
@@ -182,6 +188,10 @@ class BasedAutoencoder(BridgeNetwork):
         assert isinstance(inference, ClassInference)
         return inference.members[member]
 
+    def code_noise(self, noise: Tensor, end: int) -> Tensor:
+        """What noise on normalised latents, ``(n, ..., size)``, is in the code, ``(n, code, ...)``; only on pairs."""
+        return (noise @ self._frame(end).into[0]).movedim(-1, 1)
+
     def set_frame(self, end: int, mean: Tensor, into: Tensor, out_of: Tensor) -> None:
         """Sets a model's maps; see `Frame`."""
         frame = self._frame(end)
@@ -195,7 +205,12 @@ class BasedAutoencoder(BridgeNetwork):
         """Those of the base: frames and class inference."""
         return [*self.frames.parameters(), *self.inference.parameters()]
 
-    def _trunk(self, architecture: Architecture, out: int) -> nn.Module:
+    @property
+    def last_parameters(self) -> list[nn.Parameter]:
+        """Weights and biases of the last layers of encoder and decoder, whose first rows give the corrections."""
+        return [p for net in (self.encoder, self.decoder) if net is not None for p in net.last.parameters()]
+
+    def _trunk(self, architecture: Architecture, out: int) -> Corrections:
         """The encoder or the decoder, with ``out`` outputs."""
         return ConditionedTrunk(
             architecture.shared_dim, len(architecture.sizes), architecture.layers, architecture.width, out

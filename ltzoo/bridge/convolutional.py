@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from ltzoo.bridge.based import BasedAutoencoder
 from ltzoo.bridge.config import Architecture
 from ltzoo.bridge.entrances import rows_of
-from ltzoo.bridge.layers import Conditioned, truncated_weights
+from ltzoo.bridge.layers import Conditioned, Corrections, truncated_weights
 
 __all__ = ["ConvolutionalAutoencoder", "ConvolutionalTrunk"]
 
@@ -23,7 +23,7 @@ KERNEL = 3
 CONVOLUTIONS = {1: nn.Conv1d, 2: nn.Conv2d}
 
 
-class ConvolutionalTrunk(Conditioned):
+class ConvolutionalTrunk(Corrections, Conditioned):
     """Convolutions with ReLUs behind them, then one without; the first has a bias of its own for each model.
 
     Edges are repeated outwards, so that a position near one sees nothing that is not in the latents.
@@ -54,6 +54,11 @@ class ConvolutionalTrunk(Conditioned):
             y = layer(y.relu())
         return y
 
+    @property
+    def last(self) -> nn.Module:
+        """The last layer."""
+        return self.layers[-1]
+
     def initialize(self, rng: np.random.Generator) -> None:
         """Draws weights as those of linear layers; the last layer is zero."""
         models = len(self.rows)
@@ -80,7 +85,7 @@ class ConvolutionalAutoencoder(BasedAutoencoder):
         architecture: The sizes.
     """
 
-    def _trunk(self, architecture: Architecture, out: int) -> nn.Module:
+    def _trunk(self, architecture: Architecture, out: int) -> Corrections:
         dims = len(architecture.entrance_shapes[0].shape)
         return ConvolutionalTrunk(
             architecture.shared_dim,

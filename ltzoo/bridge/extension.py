@@ -92,6 +92,11 @@ def extend_bridge(
     check_seed(seed)
     if model.id in bridge.models:
         raise TrainingError(f"the bridge joins {model.id} already", hint="name another model")
+    if bridge.config.architecture.paired:
+        raise TrainingError(
+            "the bridge was fitted to pairs, and a model that is added would need a base of its own kind",
+            hint=f"train one bridge between all: ltzoo train {' '.join([*bridge.models, model.id])}",
+        )
     check_latents(latents, [*(end.spec for end in bridge.config.models), model])
     label_map, notes = join_labels(bridge.config.labels, labels, latents)
     before = bridge.config.architecture

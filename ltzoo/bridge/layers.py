@@ -7,6 +7,7 @@ kept apart by model here, which is the same sum, so that a model that is added c
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from itertools import pairwise
 
 import numpy as np
@@ -14,7 +15,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["Conditioned", "ConditionedLinear", "ConditionedTrunk", "initialize_linear", "trunk"]
+__all__ = [
+    "Conditioned",
+    "ConditionedLinear",
+    "ConditionedTrunk",
+    "Corrections",
+    "initialize_linear",
+    "trunk",
+]
 
 
 class Conditioned(nn.Module):
@@ -52,7 +60,16 @@ class ConditionedLinear(Conditioned):
         return F.linear(x, self.weight, self.bias + self.rows[end])
 
 
-class ConditionedTrunk(nn.Module):
+class Corrections(nn.Module, ABC):
+    """A network that ends in a layer which gives what is added to a code."""
+
+    @property
+    @abstractmethod
+    def last(self) -> nn.Module:
+        """That layer."""
+
+
+class ConditionedTrunk(Corrections):
     """`trunk`, whose first layer is conditioned on the model.
 
     Args:
@@ -73,6 +90,11 @@ class ConditionedTrunk(nn.Module):
         """Output for ``x`` ``(n, size)`` of model ``end``."""
         y: Tensor = self.rest(self.first(x, end))
         return y
+
+    @property
+    def last(self) -> nn.Module:
+        """The last layer; only with ``out``."""
+        return self.rest[-1]
 
 
 def trunk(size: int, layers: int, width: int) -> list[nn.Module]:

@@ -16,7 +16,7 @@ from ltzoo.bridge.config import PairedOn
 from ltzoo.bridge.entrances import rows_of
 from ltzoo.bridge.randomness import Purpose, generator
 from ltzoo.bridge.recipe import Recipe
-from ltzoo.bridge.sampling import TrainingSet, held_out_rows
+from ltzoo.bridge.sampling import VALIDATION_SHARE, TrainingSet, held_out_rows
 from ltzoo.errors import TrainingError, UsageError
 from ltzoo.latents import SPLITS, LatentSet, paired_rows
 
@@ -56,6 +56,9 @@ class Pairs:
 
     rows: Mapping[tuple[int, int], np.ndarray]
 
+    def __len__(self) -> int:
+        return sum(map(len, self.rows.values()))
+
     def between(self, a: int, b: int) -> np.ndarray | None:
         """Rows of ``a`` and ``b``, int64 ``(pairs, 2)``; None without pairs."""
         if a > b:
@@ -69,6 +72,22 @@ class Pairs:
             if all(self.between(end, other) is not None for other in range(models) if other != end):
                 return end
         return None
+
+    def split(self, sets: Sequence[TrainingSet], seed: int) -> tuple[Pairs, Pairs]:
+        """Those to learn from, and a tenth of the items to make choices on."""
+        keys = {ends: _keys(sets[ends[0]])[rows[:, 0]] for ends, rows in self.rows.items()}
+        names = {ends: sets[ends[0]].keys_of or "" for ends in self.rows}
+        items = sorted({(names[ends], key) for ends, of_pair in keys.items() for key in of_pair.tolist()})
+        order = generator(seed, Purpose.PAIRS, 1).permutation(len(items))
+        chosen = {items[index] for index in order[: len(items) // VALIDATION_SHARE]}
+        held = {
+            ends: np.array([(names[ends], key) in chosen for key in of_pair.tolist()], dtype=bool)
+            for ends, of_pair in keys.items()
+        }
+        return (
+            Pairs({ends: rows[~held[ends]] for ends, rows in self.rows.items()}),
+            Pairs({ends: rows[held[ends]] for ends, rows in self.rows.items()}),
+        )
 
     def trained_on(self, sets: Sequence[TrainingSet]) -> tuple[PairedOn, ...]:
         """What a bridge's config says about them."""
@@ -142,7 +161,7 @@ def find_pairs(
     classes = len(sets[0].groups)
     known = f"and {classes} classes" if classes > 1 else "without classes"
     if limit != "none" and recipe.uses_pairs:
-        kept = _drawn(sets, limit, seed) if isinstance(limit, int) else None
+        kept = None if isinstance(limit, str) else _drawn(sets, limit, seed)
         for b in range(len(sets)):
             for a in range(b):
                 found = paired_rows(sets[a], sets[b])
@@ -213,7 +232,7 @@ def _rows(network: BasedAutoencoder, sets: Sequence[TrainingSet], end: int, rows
     return rows_of(network.normalize(chosen, end))
 
 
-def _drawn(sets: Sequence[TrainingSet], limit: int, seed: int) -> list[np.ndarray]:
+def _drawn(sets: Sequence[TrainingSet], count: int, seed: int) -> list[np.ndarray]:
     """A mask of each set's rows: those of the items that were drawn out of all that have pairs."""
     has_pair = [np.zeros(len(one), dtype=bool) for one in sets]
     for b in range(len(sets)):
@@ -227,7 +246,7 @@ def _drawn(sets: Sequence[TrainingSet], limit: int, seed: int) -> list[np.ndarra
             for key in _keys(one)[paired].tolist()
         }
     )
-    order = generator(seed, Purpose.PAIRS).permutation(len(items))[:limit]
+    order = generator(seed, Purpose.PAIRS).permutation(len(items))[:count]
     chosen = {items[index] for index in order}
     return [
         np.array([(one.keys_of or "", key) in chosen for key in _keys(one).tolist()], dtype=bool)

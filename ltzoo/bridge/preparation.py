@@ -26,7 +26,7 @@ from ltzoo.bridge.schedule import one_cycle
 from ltzoo.errors import TrainingError
 from ltzoo.latents import LatentSet
 
-__all__ = ["fit_novelty", "prepare_added", "prepare_base", "quantile_tables"]
+__all__ = ["fit_novelty", "prepare_added", "prepare_base", "quantile_tables", "solve_frames"]
 
 CHUNK = 8192
 
@@ -61,6 +61,17 @@ def prepare_base(
     """
     for end, data in enumerate(sets):
         _infer_classes(network, end, data, recipe, seed)
+    solve_frames(network, sets, recipe, pairs)
+
+
+def solve_frames(
+    network: BasedAutoencoder, sets: Sequence[TrainingSet], recipe: Recipe, pairs: Pairs
+) -> None:
+    """Solves for the base; see `prepare_base`.
+
+    Raises:
+        TrainingError: The base comes out not finite.
+    """
     with torch.no_grad():
         if network.architecture.paired:
             frames = paired_frames(network, sets, pairs, recipe)

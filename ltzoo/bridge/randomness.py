@@ -26,6 +26,8 @@ class Purpose(IntEnum):
     DIRECTIONS = 6
     LABELS = 7
     PAIRS = 8
+    PAIR_ORDER = 9
+    PAIR_NOISE = 10
 
 
 def generator(seed: int, purpose: Purpose, *position: int) -> np.random.Generator:

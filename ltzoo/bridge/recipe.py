@@ -75,6 +75,8 @@ class Recipe(Record):
             Only with a base.
         inference_weight: Of the cross-entropy of class inference on each model's own latents, drawn
             from their posteriors. Keeps it right while ``recognition_weight`` moves it. Only with a base.
+        pair_weight: Of the squared error of translated latents against those of the same item, in normalised
+            units, where there are pairs.
         projections: Random directions a sliced Wasserstein distance, drawn anew at every step.
         classifier: Form of the classifier on z': ``linear``, or ``gated`` as in the authors' code.
         classifier_head: ``trained``, or ``frozen`` at its random start as in the authors' code.
@@ -112,6 +114,7 @@ class Recipe(Record):
     noisy_cycle_weight: Weight = 0.0
     recognition_weight: Weight = 0.0
     inference_weight: Weight = 0.0
+    pair_weight: Weight = 0.0
     projections: Annotated[int, Meta(ge=1, le=2**20)] = 64
     classifier: Literal["linear", "gated"] = "linear"
     classifier_head: Literal["trained", "frozen"] = "trained"
@@ -152,7 +155,7 @@ class Recipe(Record):
     @property
     def uses_pairs(self) -> bool:
         """Whether pairs make a difference."""
-        return self.pair_base != "none"
+        return self.pair_base != "none" or self.pair_weight > 0
 
     @property
     def translates(self) -> bool:

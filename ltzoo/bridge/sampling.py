@@ -24,6 +24,8 @@ from ltzoo.latents.latent_set import check_latent_shape
 from ltzoo.spec import ModelSpec
 
 __all__ = [
+    "FEWEST_ITEMS",
+    "VALIDATION_SHARE",
     "Sampler",
     "TrainingSet",
     "check_latents",

@@ -21,7 +21,15 @@ from ltzoo.errors import TrainingError
 if TYPE_CHECKING:
     from ltzoo.bridge.sampling import TrainingSet
 
-__all__ = ["ShardedNetwork", "check_same", "copy_main", "share_guesses", "share_of_rows", "told_by_main"]
+__all__ = [
+    "ShardedNetwork",
+    "check_same",
+    "copy_main",
+    "counted_once",
+    "share_guesses",
+    "share_of_rows",
+    "told_by_main",
+]
 
 
 class ShardedNetwork:
@@ -113,6 +121,11 @@ def _gathered(own: Tensor, first: int, total: int, world: World) -> Tensor:
     whole[first : first + len(own)] = own
     world.sum_([whole])
     return whole
+
+
+def counted_once(term: Tensor, world: World) -> Tensor:
+    """A term that every process has computed whole, so that the sum of their gradients has it once."""
+    return term if world.size == 1 else term.detach() + (term - term.detach()) / world.size
 
 
 def check_same(world: World, run: str) -> None:

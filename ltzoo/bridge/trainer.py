@@ -25,8 +25,10 @@ from ltzoo.bridge.labels import Labels, class_indices, match_labels, paired_note
 from ltzoo.bridge.network import BridgeNetwork
 from ltzoo.bridge.networks import make_architecture, make_network
 from ltzoo.bridge.objective import Objective
+from ltzoo.bridge.pair_choice import choose_share
+from ltzoo.bridge.pair_term import PairTerm
 from ltzoo.bridge.pairs import PairLimit, Pairs, check_limit, find_pairs, hold_out_together, may_pair
-from ltzoo.bridge.preparation import fit_novelty, prepare_base, quantile_tables
+from ltzoo.bridge.preparation import fit_novelty, prepare_base, quantile_tables, solve_frames
 from ltzoo.bridge.quantiles import QuantileTable
 from ltzoo.bridge.randomness import Purpose, check_seed, generator
 from ltzoo.bridge.recipe import Recipe, get_recipe
@@ -34,7 +36,14 @@ from ltzoo.bridge.report import HeldOut, LossRow, TrainingReport
 from ltzoo.bridge.sampling import Sampler, TrainingSet, check_latents, keep_labels, validation_part
 from ltzoo.bridge.schedule import one_cycle
 from ltzoo.bridge.shapes import open_entrances, plan_entrances
-from ltzoo.bridge.sharding import ShardedNetwork, check_same, copy_main, share_guesses, told_by_main
+from ltzoo.bridge.sharding import (
+    ShardedNetwork,
+    check_same,
+    copy_main,
+    counted_once,
+    share_guesses,
+    told_by_main,
+)
 from ltzoo.distributed import World
 from ltzoo.errors import TrainingError
 from ltzoo.latents import LatentSet
@@ -166,6 +175,8 @@ def train_bridge(
     if world.size > 1:
         resumed_at = run.follow_main(resumed_at)
     take_steps(run, path if world.is_main else None, checkpoint_seconds, progress and world.is_main)
+    if run.pairs_alone:
+        pair_notes = (*pair_notes, run.settle())
     run.check_finite()
     config = BridgeConfig(
         models=identity.models,
@@ -175,7 +186,7 @@ def train_bridge(
         trained=provenance(run, device, command),
     )
     bridge = Bridge(config, run.network)
-    said = (*(notes if not found.rows else paired_notes(notes)), *pair_notes, *pooled)
+    said = (*(notes if not found else paired_notes(notes)), *pair_notes, *pooled)
     return bridge, make_report(run, bridge, latents, device, resumed_at, said)
 
 
@@ -216,6 +227,15 @@ class Run:
         self._objective = Objective(self.recipe)
         self._called = self.network if world.size == 1 else ShardedNetwork(self.network, world)
         self._tables: list[QuantileTable] = []
+        learns_pairs = bool(pairs and self.recipe.pair_weight and self.recipe.steps)
+        # On a base that pairs fit, partners say all that the other terms guess at.
+        self.pairs_alone = learns_pairs and architecture.paired
+        self._learned, self._chosen_on = (
+            pairs.split(sets, identity.seed) if self.pairs_alone else (pairs, pairs)
+        )
+        self._pair_term = (
+            PairTerm(sets, self.network, self._learned, self.recipe, identity.seed) if learns_pairs else None
+        )
         self._row_every = max(1, self.recipe.steps // LOSS_ROWS)
         self.step = 0
         self.seconds = 0.0
@@ -237,8 +257,8 @@ class Run:
         """
         started = time.perf_counter()
         if isinstance(self.network, BasedAutoencoder):
-            prepare_base(self.network, self.sets, self.recipe, self.identity.seed, self.pairs)
-        if self.recipe.translation_weight and self.recipe.steps:
+            prepare_base(self.network, self.sets, self.recipe, self.identity.seed, self._learned)
+        if self.recipe.translation_weight and self.recipe.steps and not self.pairs_alone:
             levels = self._sampler.rows_a_class
             self._tables = quantile_tables(self.network, self.sets, levels, self.identity.seed)
             self._objective = Objective(self.recipe, self._tables)
@@ -253,7 +273,8 @@ class Run:
             trained = [p for p in network.parameters() if p.requires_grad]
             return [{"params": trained, "share": 1.0}]
         base = network.base_parameters
-        if not (recipe.steps and recipe.base_rate):
+        # On pairs, least squares has had its say; few pairs would not keep so many numbers in place.
+        if not (recipe.steps and recipe.base_rate) or network.architecture.paired:
             for parameter in base:
                 parameter.requires_grad_(False)
         of_base = {id(parameter) for parameter in base}
@@ -270,8 +291,11 @@ class Run:
         started = time.perf_counter()
         rng = generator(self.identity.seed, Purpose.STEP, self.step)
         network, sampler, objective = self._turn()
-        batch = sampler.batch_at(self.step, rng)
-        terms = objective.terms(network, batch, rng, self.step)
+        terms: dict[str, Tensor] = {}
+        if not self.pairs_alone:
+            terms = objective.terms(network, sampler.batch_at(self.step, rng), rng, self.step)
+        if self._pair_term is not None:
+            terms["pair"] = counted_once(self._pair_term.at(self.step), self.world)
         loss = objective.weigh(terms)
         value = loss.item()
         if not math.isfinite(value):
@@ -292,6 +316,19 @@ class Run:
     def _turn(self) -> tuple[BridgeNetwork | ShardedNetwork, Sampler, Objective]:
         """What the step at hand is taken with."""
         return self._called, self._sampler, self._objective
+
+    def settle(self) -> str:
+        """Takes so much of what was learned on top of the base as pairs to choose on ask for; says how much.
+
+        Then the base is fitted to all pairs.
+        """
+        assert isinstance(self.network, BasedAutoencoder)
+        share = choose_share(self.network, self.sets, self._chosen_on)
+        solve_frames(self.network, self.sets, self.recipe, self.pairs)
+        return (
+            f"{len(self._chosen_on)} of the pairs were not learned from but chosen on: they take {share:.0%} of "
+            "what was learned on top of the base"
+        )
 
     def check_finite(self) -> None:
         """Refuses weights that are not finite.
