@@ -24,7 +24,7 @@ from ltzoo.zoo import set_default_zoo
 FEW = {"paths": 6, "draws": 20, "frechet_draws": 10, "items": 80}
 PROTOCOL = Protocol(seeds=(0, 1), **FEW)
 # Enough to learn a world of four far-apart classes.
-RECIPE = tiny_recipe(steps=200, width=32, shared_dim=6)
+RECIPE = tiny_recipe(steps=200, width=32, shared_dim=6, pair_weight=0.0)
 
 
 @pytest.fixture(autouse=True)
@@ -232,11 +232,15 @@ def bench_labels():
     return match_labels("none", [])
 
 
-def test_long_recipes_must_be_named():
-    assert [recipe.name for recipe in default_recipes()] == [
-        name for name in list_recipes() if get_recipe(name).steps < LONG_STEPS
-    ]
-    assert "tian-engel-2019" not in [recipe.name for recipe in default_recipes()]
+def test_long_recipes_must_be_named_and_some_need_pairs():
+    short = [name for name in list_recipes() if get_recipe(name).steps < LONG_STEPS]
+    assert "tian-engel-2019" not in short
+    paired, unpaired = (
+        [recipe.name for recipe in default_recipes([make_latents(A), make_latents(B, keys_of=name)])]
+        for name in (make_latents(A).keys_of, "others")
+    )
+    assert paired == short
+    assert set(short) - set(unpaired) == {"ridge", "procrustes"}
 
 
 # The command
@@ -247,7 +251,7 @@ def quick_command(zoo, monkeypatch, tmp_path):
     """The command's own protocol and recipe, made small; gives the arguments that are always there."""
     few = functools.partial(Protocol, **{key: value for key, value in FEW.items() if key != "items"})
     monkeypatch.setattr("ltzoo.evaluation.protocol.Protocol", few)
-    monkeypatch.setattr("ltzoo.evaluation.bench.default_recipes", lambda: [RECIPE])
+    monkeypatch.setattr("ltzoo.evaluation.bench.default_recipes", lambda latents: [RECIPE])
     monkeypatch.chdir(tmp_path)
     return ("bench", A, B, "--items", "80", "--seeds", "3")
 

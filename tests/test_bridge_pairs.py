@@ -403,3 +403,11 @@ def test_without_pairs_nothing_changes():
     first, *others = (list(bridge.network.parameters()) for bridge in bridges)
     for other in others:
         assert all(torch.equal(a, b) for a, b in zip(first, other, strict=True))
+
+
+def test_a_code_of_another_length_keeps_its_base():
+    recipe = tiny_recipe(steps=2, shared_dim=3)
+    bridge, report = train_bridge(curved(), models=(A, B), recipe=recipe)
+    assert bridge.config.architecture.code_dim == 3
+    assert not bridge.config.architecture.paired
+    assert "pair" in report.losses[-1].terms

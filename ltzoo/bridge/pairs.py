@@ -16,7 +16,7 @@ from ltzoo.bridge.config import PairedOn
 from ltzoo.bridge.entrances import rows_of
 from ltzoo.bridge.randomness import Purpose, generator
 from ltzoo.bridge.recipe import Recipe
-from ltzoo.bridge.sampling import VALIDATION_SHARE, TrainingSet, held_out_rows
+from ltzoo.bridge.sampling import VALIDATION_SHARE, TrainingSet, held_out_rows, training_part
 from ltzoo.errors import TrainingError, UsageError
 from ltzoo.latents import SPLITS, LatentSet, paired_rows
 
@@ -26,6 +26,7 @@ __all__ = [
     "Pairs",
     "check_limit",
     "find_pairs",
+    "have_pairs",
     "hold_out_together",
     "may_pair",
     "paired_frames",
@@ -137,6 +138,14 @@ def hold_out_together(sets: Sequence[LatentSet]) -> list[LatentSet]:
             for index, role in zip(members, roles, strict=True):
                 found[index] = replace(sets[index], split=torch.from_numpy(role))
     return found
+
+
+def have_pairs(sets: Sequence[LatentSet]) -> bool:
+    """Whether one of the sets has enough pairs to train on with all others."""
+    parts = [training_part(one) for one in hold_out_together(sets)]
+    return any(
+        all(len(paired_rows(one, other)) >= MIN_PAIRS for other in parts if other is not one) for one in parts
+    )
 
 
 def find_pairs(

@@ -35,7 +35,7 @@ class Recipe(Record):
         base: The closed-form map that the bridge starts from, or ``none`` (see `ltzoo.bridge.bases`).
             ``ridge`` and ``procrustes`` need pairs.
         paired_base: Taken in place of ``base`` where one model has pairs with all others; ``none``: pairs change
-            nothing about the base.
+            nothing about the base. It takes ``shared_dim`` 0, and is not taken with another.
         ridge: What the base ``ridge`` adds to the mean squared error of normalised latents, times the squared
             coefficients; chosen by generalised cross-validation if left out.
         noise_gain: How much an axis of the base is damped where the posterior's own variance is large
@@ -126,9 +126,8 @@ class Recipe(Record):
             raise SpecError(f"recipe '{self.name}': without a base, steps and shared_dim must be above 0")
         if self.trunk == "convolution" and not based:
             raise SpecError(f"recipe '{self.name}': the convolutional trunk needs a base")
-        for base in (self.base, self.paired_base):
-            if base in ("class-gaussian", *PAIRED_BASES) and self.shared_dim:
-                raise SpecError(f"recipe '{self.name}': the base {base} takes shared_dim 0")
+        if self.base in ("class-gaussian", *PAIRED_BASES) and self.shared_dim:
+            raise SpecError(f"recipe '{self.name}': the base {self.base} takes shared_dim 0")
         if self.paired_base != "none" and (not based or self.base in PAIRED_BASES):
             raise SpecError(
                 f"recipe '{self.name}': paired_base stands in for another base, not for {self.base}"
@@ -145,7 +144,9 @@ class Recipe(Record):
     @property
     def pair_base(self) -> str:
         """The base where there are pairs, if that is one that is fitted to them; else ``none``."""
-        return self.base if self.base in PAIRED_BASES else self.paired_base
+        if self.base in PAIRED_BASES:
+            return self.base
+        return "none" if self.shared_dim else self.paired_base
 
     @property
     def needs_pairs(self) -> bool:

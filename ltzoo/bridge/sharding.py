@@ -162,6 +162,8 @@ def told_by_main(world: World, name: str, text: str) -> str:
 def copy_main(world: World, tensors: Iterable[Tensor]) -> None:
     """Replaces the tensors, all of one dtype and device, by the main process's."""
     tensors = list(tensors)
+    if not tensors:
+        return
     if not world.is_main:
         with torch.no_grad():
             for tensor in tensors:

@@ -14,6 +14,7 @@ import torch
 
 from ltzoo.bridge.bridge import Bridge
 from ltzoo.bridge.labels import Labels, match_labels
+from ltzoo.bridge.pairs import have_pairs
 from ltzoo.bridge.recipe import Recipe, get_recipe, list_recipes
 from ltzoo.bridge.report import TrainingReport
 from ltzoo.bridge.trainer import train_bridge
@@ -37,10 +38,15 @@ LONG_STEPS = 10_000
 """Recipes of as many steps are run only when they are named."""
 
 
-def default_recipes() -> list[Recipe]:
-    """The recipes that come with ltzoo, without those that take long."""
+def default_recipes(latents: Sequence[LatentSet]) -> list[Recipe]:
+    """The recipes that come with ltzoo, without those that take long or need pairs that are not there.
+
+    Args:
+        latents: One set a model.
+    """
     recipes = [get_recipe(name) for name in list_recipes()]
-    return [recipe for recipe in recipes if recipe.steps < LONG_STEPS]
+    paired = have_pairs(latents)
+    return [recipe for recipe in recipes if recipe.steps < LONG_STEPS and (paired or not recipe.needs_pairs)]
 
 
 @dataclass(frozen=True)
@@ -95,7 +101,8 @@ class BenchRunner:
         self.protocol = protocol or Protocol()
         self.zoo = zoo or default_zoo()
         self.device = device
-        recipes = default_recipes() if recipes is None else recipes
+        if recipes is None:
+            recipes = default_recipes([latents[spec.id] for spec in specs])
         self.entrants = [*map(Entrant, recipes), *map(Entrant, REFERENCES)]
         names = [entrant.name for entrant in self.entrants]
         if twice := [name for name in names if names.count(name) > 1]:
