@@ -205,7 +205,7 @@ def bench(zoo, tmp_path):
         [make_spec(id, loader="evaluation_plugin:load") for id in (A, B)],
         {id: make_latents(id) for id in (A, B)},
         WorkFolder(tmp_path / "work"),
-        recipes=[tiny_recipe()],
+        recipes=[tiny_recipe(paired_base="none", pair_weight=0.0)],
         protocol=PROTOCOL,
         zoo=zoo,
     )
