@@ -41,7 +41,11 @@ RUNS = {
     "no classes": {"latents": UNLABELLED, "models": (A, B), "recipe": tiny_recipe(batch=13)},
     "pairs": {"latents": PAIRED, "models": (A, B), "recipe": tiny_recipe(batch=13)},
     # The second and the third have pairs, so that the pair term stands beside the others.
-    "some pairs": {"latents": [SETS[0], *SOME_PAIRS], "models": (A, B, C), "recipe": tiny_recipe(batch=15)},
+    "some pairs": {
+        "latents": [SETS[0], *SOME_PAIRS],
+        "models": (A, B, C),
+        "recipe": tiny_recipe(batch=15, pair_weight=1),
+    },
     "plain": {"latents": SETS, "models": (A, B, C), "recipe": plain_recipe(cycle_weight=0.5)},
     "paper": {
         "latents": SETS[:2],
