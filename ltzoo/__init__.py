@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ltzoo.media import read_media as read_media
     from ltzoo.media import write_media as write_media
     from ltzoo.model import Judge as Judge
+    from ltzoo.model import Labeller as Labeller
     from ltzoo.model import LatentModel as LatentModel
     from ltzoo.plugins import PluginInfo as PluginInfo
     from ltzoo.registry import RegistrySource as RegistrySource
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from ltzoo.spec import DataSpec as DataSpec
     from ltzoo.spec import FileSpec as FileSpec
     from ltzoo.spec import JudgeSpec as JudgeSpec
+    from ltzoo.spec import LabellerSpec as LabellerSpec
     from ltzoo.spec import LatentFile as LatentFile
     from ltzoo.spec import LatentSpec as LatentSpec
     from ltzoo.spec import ModelSpec as ModelSpec
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
     from ltzoo.zoo import list_models as list_models
     from ltzoo.zoo import list_plugins as list_plugins
     from ltzoo.zoo import load_judge as load_judge
+    from ltzoo.zoo import load_labeller as load_labeller
     from ltzoo.zoo import load_model as load_model
 
 __version__ = "0.1.0"
@@ -68,7 +71,7 @@ _HOMES = {
     "ltzoo.hookspecs": ("hookimpl",),
     "ltzoo.latents": ("LatentSet",),
     "ltzoo.media": ("read_media", "write_media"),
-    "ltzoo.model": ("Judge", "LatentModel"),
+    "ltzoo.model": ("Judge", "Labeller", "LatentModel"),
     "ltzoo.plugins": ("PluginInfo",),
     "ltzoo.registry": ("RegistrySource",),
     "ltzoo.routes": ("Hop", "Route"),
@@ -77,6 +80,7 @@ _HOMES = {
         "DatasetSpec",
         "FileSpec",
         "JudgeSpec",
+        "LabellerSpec",
         "LatentFile",
         "LatentSpec",
         "ModelSpec",
@@ -93,6 +97,7 @@ _HOMES = {
         "list_models",
         "list_plugins",
         "load_judge",
+        "load_labeller",
         "load_model",
     ),
 }

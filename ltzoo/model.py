@@ -1,4 +1,4 @@
-"""What a plugin's loader gives: the adapters around a frozen model, and the judge of a data set."""
+"""What a plugin's loaders give: the adapters around a frozen model, judge and labeller of a data set."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
     from ltzoo.spec import ModelSpec
 
-__all__ = ["Data", "Judge", "LatentModel"]
+__all__ = ["Data", "Judge", "Labeller", "LatentModel"]
 
 Data: TypeAlias = "Tensor | list[str]"
 """A batch of data: float32 ``(batch, *data_shape)``, or a list of strings for text."""
@@ -56,4 +56,13 @@ class Judge(Protocol):
 
     def features(self, x: Data) -> Tensor:
         """The activations before the last layer, ``(batch, features)``: the space FID is measured in."""
+        ...
+
+
+@runtime_checkable
+class Labeller(Protocol):
+    """A classifier on data that labels what a model draws."""
+
+    def logits(self, x: Data) -> Tensor:
+        """Scores ``(batch, classes)``, in the order of the data set's labels."""
         ...

@@ -23,6 +23,7 @@ __all__ = [
     "FileSpec",
     "Fit",
     "JudgeSpec",
+    "LabellerSpec",
     "LatentFile",
     "LatentKind",
     "LatentSpec",
@@ -313,7 +314,25 @@ class ModelSpec(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
-class JudgeSpec(Record):
+class _ClassifierSpec(Record):
+    """What judges and labellers have in common."""
+
+    loader: Text
+    source: Source
+    accuracy: Annotated[float, Meta(ge=0, le=1)]
+    command: Text
+    license: Text
+
+    def __post_init__(self) -> None:
+        _require(
+            bool(LOADER.fullmatch(str(self.loader))),
+            "labeller" if isinstance(self, LabellerSpec) else "judge",
+            f"loader '{self.loader}' is not 'module:function'",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class JudgeSpec(_ClassifierSpec):
     """A classifier on data that scores translations.
 
     A judge has never been used to label, select or train anything that it scores.
@@ -327,18 +346,19 @@ class JudgeSpec(Record):
         license: SPDX identifier of the weights.
     """
 
-    loader: Text
-    source: Source
-    accuracy: Annotated[float, Meta(ge=0, le=1)]
-    command: Text
-    license: Text
 
-    def __post_init__(self) -> None:
-        _require(
-            bool(LOADER.fullmatch(str(self.loader))),
-            "judge",
-            f"loader '{self.loader}' is not 'module:function'",
-        )
+@dataclass(frozen=True, kw_only=True)
+class LabellerSpec(_ClassifierSpec):
+    """A classifier on data that labels what a model without an encoder draws. Never the judge.
+
+    Attributes:
+        loader: ``module:function``; called as ``function(spec, device=...)``, it gives a
+            `ltzoo.model.Labeller`.
+        source: Its weight files, none of which is the judge's.
+        accuracy: On the data set's official test part, 0..1.
+        command: The command that measured ``accuracy``.
+        license: SPDX identifier of the weights.
+    """
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -362,6 +382,7 @@ class DatasetSpec(Record):
         latents: One latent set per model; items are in the same order in each, so that they pair up.
         source: Where the latent sets lie.
         judge: The classifier that scores translations into this data, if there is one.
+        labeller: The classifier that labels draws of models of this data, if there is one.
     """
 
     id: Text
@@ -372,6 +393,7 @@ class DatasetSpec(Record):
     latents: tuple[LatentFile, ...] = ()
     source: Source = Source()
     judge: JudgeSpec | None = None
+    labeller: LabellerSpec | None = None
 
     def __post_init__(self) -> None:
         owner = f"data set '{self.id}'"
@@ -382,6 +404,9 @@ class DatasetSpec(Record):
         _require(isinstance(self.license, str) and bool(self.license.strip()), owner, "license must be given")
         for latents in self.latents:
             self.source.file(latents.file.name)
+        if self.judge is not None and self.labeller is not None:
+            shared = set(self.judge.source.files) & set(self.labeller.source.files)
+            _require(not shared, owner, "the labeller must not be the judge, but they share weights")
 
     @property
     def namespace(self) -> str:

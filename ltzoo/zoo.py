@@ -24,7 +24,7 @@ from ltzoo.errors import (
     UnknownModelError,
     UsageError,
 )
-from ltzoo.model import Judge, LatentModel
+from ltzoo.model import Judge, Labeller, LatentModel
 from ltzoo.plugins import PluginHost, PluginInfo, warn
 from ltzoo.registry import BridgeRow, Registry, RegistrySource, bundled_registry
 from ltzoo.settings import setting_list
@@ -47,6 +47,7 @@ __all__ = [
     "list_models",
     "list_plugins",
     "load_judge",
+    "load_labeller",
     "load_model",
     "set_default_zoo",
     "suggest",
@@ -153,7 +154,7 @@ class Zoo:
             )
         return model
 
-    # Data sets and judges
+    # Data sets, judges and labellers
 
     @property
     def datasets(self) -> dict[str, DatasetSpec]:
@@ -192,6 +193,26 @@ class Zoo:
         what = f"the judge of '{spec.id}'"
         judge: Judge = self._run_loader(spec.judge.loader, spec.judge, what, spec.namespace, device)
         return judge
+
+    def load_labeller(self, dataset: str | DatasetSpec, *, device: str = "cpu") -> Labeller:
+        """Loads the labeller of a data set.
+
+        Raises:
+            UsageError: The data set has no labeller.
+            PluginError: The labeller's loader raised.
+        """
+        spec = dataset if isinstance(dataset, DatasetSpec) else self.get_dataset(dataset)
+        if spec.labeller is None:
+            having = ", ".join(id for id, other in self.datasets.items() if other.labeller)
+            raise UsageError(
+                f"data set '{spec.id}' has no labeller",
+                hint=f"data sets with one: {having}" if having else None,
+            )
+        what = f"the labeller of '{spec.id}'"
+        labeller: Labeller = self._run_loader(
+            spec.labeller.loader, spec.labeller, what, spec.namespace, device
+        )
+        return labeller
 
     # Bridges
 
@@ -460,6 +481,11 @@ def dataset_of(model: str) -> DatasetSpec | None:
 def load_judge(dataset: str | DatasetSpec, *, device: str = "cpu") -> Judge:
     """Loads the judge of a data set; see `Zoo.load_judge`."""
     return default_zoo().load_judge(dataset, device=device)
+
+
+def load_labeller(dataset: str | DatasetSpec, *, device: str = "cpu") -> Labeller:
+    """Loads the labeller of a data set; see `Zoo.load_labeller`."""
+    return default_zoo().load_labeller(dataset, device=device)
 
 
 def list_bridges(

@@ -11,7 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ltzoo.errors import LtzooError, SpecError
-from ltzoo.spec import DatasetSpec, DataSpec, FileSpec, JudgeSpec, LatentFile, LatentSpec, ModelSpec, Source
+from ltzoo.spec import (
+    DatasetSpec,
+    DataSpec,
+    FileSpec,
+    JudgeSpec,
+    LabellerSpec,
+    LatentFile,
+    LatentSpec,
+    ModelSpec,
+    Source,
+)
 
 SHA = "0123456789abcdef" * 4
 SPEC = ModelSpec(
@@ -128,13 +138,31 @@ def test_a_bad_spec_says_what_is_wrong(change, message):
         (lambda: Source(repo="org/name", revision="main"), "full commit"),
         (
             lambda: JudgeSpec(loader="x", source=Source(), accuracy=1, command="c", license="MIT"),
-            "module:function",
+            "judge: loader 'x' is not 'module:function'",
+        ),
+        (
+            lambda: LabellerSpec(loader="x", source=Source(), accuracy=1, command="c", license="MIT"),
+            "labeller: loader 'x' is not 'module:function'",
         ),
     ],
 )
 def test_parts_of_a_spec_say_what_is_wrong(make, message):
     with pytest.raises(SpecError, match=message):
         make()
+
+
+def test_the_labeller_is_never_the_judge():
+    weights = Source(package="ltzoo_mnist", files=(FileSpec(name="judge.safetensors", sha256=SHA),))
+    fields = {"loader": "m:f", "source": weights, "accuracy": 1.0, "command": "c", "license": "MIT"}
+    with pytest.raises(SpecError, match="the labeller must not be the judge"):
+        DatasetSpec(
+            id="mnist/digits",
+            title="digits",
+            data=SPEC.data,
+            license="MIT",
+            judge=JudgeSpec(**fields),
+            labeller=LabellerSpec(**fields),
+        )
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from importlib.metadata import EntryPoint
 
 import pytest
@@ -97,6 +98,14 @@ def test_data_sets_and_judges(zoo):
         zoo.get_dataset("toy/square")
     with pytest.raises(UsageError, match="has no judge"):
         zoo.load_judge("toy/squares")
+    assert zoo.load_labeller("toy/squares").logits(torch.ones(1, 1, 8, 8)).argmax() == 1
+
+
+def test_a_data_set_without_a_labeller_names_those_with_one(zoo):
+    bare = dataclasses.replace(zoo.get_dataset("toy/squares"), labeller=None)
+    with pytest.raises(UsageError, match="has no labeller") as caught:
+        zoo.load_labeller(bare)
+    assert "toy/squares" in caught.value.hint
 
 
 def test_a_bare_string_is_never_a_path_or_a_repository(zoo, tmp_path, monkeypatch):

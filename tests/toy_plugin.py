@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.metadata import EntryPoint
 from typing import Any
 
-from ltzoo import DatasetSpec, DataSpec, LatentSpec, ModelSpec, hookimpl
+from ltzoo import DatasetSpec, DataSpec, LabellerSpec, LatentSpec, ModelSpec, Source, hookimpl
 from ltzoo.plugins import PluginHost
 from ltzoo.zoo import Zoo
 
@@ -47,7 +47,22 @@ def resolve_model(ref: str):
 
 @hookimpl
 def register_datasets():
-    return [DatasetSpec(id="toy/squares", title="squares", data=IMAGE, license="Apache-2.0", labels=LABELS)]
+    return [
+        DatasetSpec(
+            id="toy/squares",
+            title="squares",
+            data=IMAGE,
+            license="Apache-2.0",
+            labels=LABELS,
+            labeller=LabellerSpec(
+                loader="toy_plugin:load_labeller",
+                source=Source(),
+                accuracy=1.0,
+                command="-",
+                license="Apache-2.0",
+            ),
+        )
+    ]
 
 
 class Rotation:
@@ -74,6 +89,20 @@ class Rotation:
 
 def load(spec: ModelSpec, *, device: str) -> Rotation:
     return Rotation(spec)
+
+
+class Brightness:
+    """Light or dark, and the surer the further from grey."""
+
+    def logits(self, x):
+        import torch
+
+        light = 20 * (x.flatten(1).mean(1) - 0.5)
+        return torch.stack((-light, light), 1)
+
+
+def load_labeller(spec, *, device: str) -> Brightness:
+    return Brightness()
 
 
 def load_liar(spec: ModelSpec, *, device: str) -> object:
