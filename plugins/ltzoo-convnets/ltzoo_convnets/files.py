@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -11,15 +13,28 @@ from torch import nn
 
 from ltzoo.errors import IntegrityError
 from ltzoo.files import replacing
+from ltzoo.records import Record
 from ltzoo_convnets.classifier import ClassifierShape, ConvClassifier
 from ltzoo_convnets.vae import ConvVAE, VAEShape
 
-__all__ = ["load_classifier", "load_vae", "save_network"]
+__all__ = ["load_classifier", "load_network", "load_vae", "save_network"]
 
 METADATA_KEY = "ltzoo_convnets"
 
+Network = TypeVar("Network", bound=nn.Module)
+Shape = TypeVar("Shape", bound=Record)
 
-def save_network(network: ConvVAE | ConvClassifier, path: Path) -> None:
+
+class Shaped(Protocol):
+    """A network that knows the record it is built from."""
+
+    @property
+    def shape(self) -> Record: ...
+
+    def state_dict(self) -> dict[str, torch.Tensor]: ...
+
+
+def save_network(network: Shaped, path: Path) -> None:
     """Writes the weights, rounded to float16, and the network's shape.
 
     Raises:
@@ -34,25 +49,28 @@ def save_network(network: ConvVAE | ConvClassifier, path: Path) -> None:
 
 
 def load_vae(path: Path) -> ConvVAE:
-    """The VAE in a file: float32 weights, frozen, in evaluation mode.
-
-    Raises:
-        SpecError: The file does not say a VAE's shape.
-        IntegrityError: It is not a safetensors file, or its weights do not fit that shape.
-    """
-    network = ConvVAE(VAEShape.from_json(_metadata(path), where=str(path)))
-    _fill(network, path)
-    return network
+    """The VAE in a file; see `load_network`."""
+    return load_network(path, ConvVAE, VAEShape)
 
 
 def load_classifier(path: Path) -> ConvClassifier:
-    """The classifier in a file: float32 weights, frozen, in evaluation mode.
+    """The classifier in a file; see `load_network`."""
+    return load_network(path, ConvClassifier, ClassifierShape)
+
+
+def load_network(path: Path, build: Callable[[Shape], Network], shape: type[Shape]) -> Network:
+    """The network in a file: float32 weights, frozen, in evaluation mode.
+
+    Args:
+        path: A file that `save_network` wrote.
+        build: Makes the network from its shape.
+        shape: The record of that network's shape.
 
     Raises:
-        SpecError: The file does not say a classifier's shape.
+        SpecError: The file does not say such a network's shape.
         IntegrityError: It is not a safetensors file, or its weights do not fit that shape.
     """
-    network = ConvClassifier(ClassifierShape.from_json(_metadata(path), where=str(path)))
+    network = build(shape.from_json(_metadata(path), where=str(path)))
     _fill(network, path)
     return network
 

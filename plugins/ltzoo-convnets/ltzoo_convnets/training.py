@@ -17,9 +17,9 @@ from ltzoo_convnets.classifier import ClassifierShape, ConvClassifier
 from ltzoo_convnets.prior import fit_mixture
 from ltzoo_convnets.vae import ConvVAE, VAEShape
 
-__all__ = ["ClassifierRecipe", "VAERecipe", "log", "train_classifier", "train_vae"]
+__all__ = ["ClassifierRecipe", "VAERecipe", "fit", "log", "train_classifier", "train_vae"]
 
-Network = TypeVar("Network", ConvVAE, ConvClassifier)
+Network = TypeVar("Network", bound=nn.Module)
 
 BATCH = 256
 EMA_DECAY = 0.998
@@ -100,7 +100,15 @@ def train_vae(recipe: VAERecipe, images: Tensor) -> ConvVAE:
         regularizer = rate.mean() + AGGREGATE_WEIGHT * aggregate
         return error.mean() / 2 + recipe.pixel_std**2 * regularizer, rate.mean()
 
-    network = _fit(network, loss, recipe, len(images), weight_decay=1e-4, figure="KL")
+    network = fit(
+        network,
+        loss,
+        len(images),
+        epochs=recipe.epochs,
+        learning_rate=recipe.learning_rate,
+        weight_decay=1e-4,
+        figure="KL",
+    )
     with torch.no_grad():
         posteriors = [network.encode(batch.float() / 255) for batch in images[:PRIOR_IMAGES].split(BATCH)]
     draws = torch.cat([mean + std * torch.randn_like(std) for mean, std in posteriors])
@@ -129,40 +137,52 @@ def train_classifier(recipe: ClassifierRecipe, images: Tensor, labels: Tensor) -
         right = (logits.argmax(1) == labels[index]).float().mean()
         return F.cross_entropy(logits, labels[index], label_smoothing=0.05), right
 
-    return _fit(network, loss, recipe, len(images), weight_decay=0.02, figure="accuracy")
+    return fit(
+        network,
+        loss,
+        len(images),
+        epochs=recipe.epochs,
+        learning_rate=recipe.learning_rate,
+        weight_decay=0.02,
+        figure="accuracy",
+    )
 
 
-def _fit(
+def fit(
     network: Network,
     loss: Callable[[Tensor], tuple[Tensor, Tensor]],
-    recipe: VAERecipe | ClassifierRecipe,
     count: int,
     *,
+    epochs: int,
+    learning_rate: float,
     weight_decay: float,
     figure: str,
+    batch: int = BATCH,
 ) -> Network:
     """Trains the network in place and gives the running average of its weights.
 
     Args:
         network: What to train.
         loss: Gives the loss of the items at an index, and a figure to log.
-        recipe: Epochs and learning rate.
         count: Number of items.
+        epochs: Passes over the items.
+        learning_rate: Peak of the one-cycle schedule.
         weight_decay: As in AdamW.
         figure: What the figure is.
+        batch: Items of a step.
     """
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = copy.deepcopy(network).requires_grad_(False)
-    optimizer = torch.optim.AdamW(network.parameters(), lr=recipe.learning_rate, weight_decay=weight_decay)
-    batches = count // BATCH
+    optimizer = torch.optim.AdamW(network.parameters(), lr=learning_rate, weight_decay=weight_decay)
+    batches = count // batch
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, recipe.learning_rate, total_steps=recipe.epochs * batches, pct_start=0.1
+        optimizer, learning_rate, total_steps=epochs * batches, pct_start=0.1
     )
     network.train()
     start, step = time.monotonic(), 0
-    for epoch in range(recipe.epochs):
+    for epoch in range(epochs):
         sums = torch.zeros(2)
-        for index in torch.randperm(count)[: batches * BATCH].view(-1, BATCH):
+        for index in torch.randperm(count)[: batches * batch].view(-1, batch):
             value, observed = loss(index)
             optimizer.zero_grad(set_to_none=True)
             value.backward()
@@ -174,9 +194,7 @@ def _fit(
             _average(average, network, min(EMA_DECAY, step / (step + 10)))
             sums += torch.stack((value.detach(), observed.detach()))
         means, seconds = (sums / batches).tolist(), time.monotonic() - start
-        log(
-            f"epoch {epoch + 1}/{recipe.epochs}: loss {means[0]:.4f}, {figure} {means[1]:.4f}, {seconds:.0f} s"
-        )
+        log(f"epoch {epoch + 1}/{epochs}: loss {means[0]:.4f}, {figure} {means[1]:.4f}, {seconds:.0f} s")
     return average.eval()
 
 
