@@ -3,7 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-STARTER := ltzoo-convnets ltzoo-mnist ltzoo-fashion-mnist
+STARTER := ltzoo-convnets ltzoo-mnist ltzoo-fashion-mnist ltzoo-spoken-digits
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 OUT ?= demo
 
