@@ -235,6 +235,7 @@ def _encoded(model: VAEModel, train: Recordings, test: Recordings) -> LatentSet:
         std=torch.cat([std for _, std in posteriors]),
         labels=torch.cat((train.digits, test.digits)),
         keys=torch.cat((torch.arange(len(train)), FIRST_TEST_KEY + torch.arange(len(test)))),
+        keys_of="spoken-digits/train+test",
         split=torch.cat((held_out, torch.full((len(test),), SPLITS.index("test")))).to(torch.uint8),
         label_names=DIGITS,
         license=LICENSE,
