@@ -6,14 +6,20 @@ BIN := $(VENV)/bin
 STARTER := ltzoo-convnets ltzoo-mnist ltzoo-fashion-mnist ltzoo-spoken-digits
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 OUT ?= demo
+GALLERY := docs/gallery
 
-.PHONY: demo test lint format docs bench clean
+.PHONY: demo test lint format docs gallery clean
 
 demo: $(VENV)/.installed
 	@mkdir -p $(OUT)
 	$(BIN)/ltzoo translate docs/inputs/digit-*.png --from mnist/vae --to fashion-mnist/vae \
 		-o $(OUT)/garments --sheet $(OUT)/digits-to-garments.png
-	@echo "Look at $(OUT)/digits-to-garments.png: each garment stands below the digit that it comes from."
+	$(BIN)/ltzoo translate docs/inputs/digit-*.png --from mnist/vae --to spoken-digits/gan \
+		-o $(OUT)/spoken --sheet $(OUT)/digits-to-speech.png
+	$(BIN)/ltzoo translate docs/inputs/spoken-*.wav --from spoken-digits/vae --to mnist/vae \
+		-o $(OUT)/written --sheet $(OUT)/speech-to-digits.png
+	@echo "Look at $(OUT)/*.png: below each input stands what it became, sounds as spectrograms."
+	@echo "Listen to $(OUT)/spoken/digit-7.wav: a handwritten 7, spoken."
 
 test: $(VENV)/.tested
 	$(BIN)/python -m pytest
@@ -32,6 +38,22 @@ format: $(VENV)/.tested
 # Brings help texts and tables in the docs up to date.
 docs: $(VENV)/.tested
 	$(BIN)/python -m cogapp -r README.md docs/*.md
+
+# Pictures and sounds of docs/gallery.md.
+gallery: $(VENV)/.installed
+	rm -rf $(GALLERY)
+	mkdir -p $(GALLERY)
+	$(BIN)/ltzoo translate docs/inputs/digit-*.png --from mnist/vae --to spoken-digits/gan \
+		--bridge mnist-spoken-gan -o $(GALLERY)/spoken --sheet $(GALLERY)/digits-to-speech.png
+	$(BIN)/ltzoo translate docs/inputs/spoken-*.wav --from spoken-digits/vae --to mnist/vae \
+		--bridge spoken-mnist -o $(GALLERY)/written --sheet $(GALLERY)/speech-to-digits.png
+	$(BIN)/ltzoo translate docs/inputs/digit-*.png --from mnist/vae --to fashion-mnist/vae \
+		--bridge mnist-fashion -o $(GALLERY)/garments --sheet $(GALLERY)/digits-to-garments.png
+	$(BIN)/ltzoo translate $(GALLERY)/garments/*.png --from fashion-mnist/vae --to spoken-digits/gan \
+		--bridge fashion-spoken-gan -o $(GALLERY)/named --sheet $(GALLERY)/garments-to-speech.png
+	$(BIN)/ltzoo translate docs/inputs/spoken-*.wav --from spoken-digits/vae --to fashion-mnist/vae \
+		--bridge starter-hub -o $(GALLERY)/worn --sheet $(GALLERY)/speech-to-garments.png
+	rm -rf $(GALLERY)/garments $(GALLERY)/named $(GALLERY)/worn $(GALLERY)/written
 
 clean:
 	rm -rf $(VENV) $(OUT)

@@ -12,14 +12,14 @@ import sys
 from importlib import resources
 
 import torch
-from ltzoo_convnets.files import load_network
-from ltzoo_spoken_digits.readers import Picture, PictureShape
 from torch import Tensor
 
 import ltzoo
 from ltzoo.bridge.labels import class_indices
 from ltzoo.evaluation.measuring import shipped_latents
 from ltzoo.zoo import default_zoo
+from ltzoo_convnets.files import load_network
+from ltzoo_spoken_digits.readers import Picture, PictureShape
 
 GAN = "spoken-digits/gan"
 SPEAKERS = ("george", "jackson", "lucas", "nicolas", "theo", "yweweler")
@@ -31,7 +31,7 @@ def main(reference: str, source: str) -> int:
     gan = zoo.load_model(zoo.models[GAN], device="cpu")
     file = resources.files("ltzoo_spoken_digits") / "speaker.safetensors"
     with resources.as_file(file) as path:
-        network = load_network(path, PictureShape, Picture)
+        network = load_network(path, Picture, PictureShape)
 
     def counted(z: Tensor, classes: Tensor) -> Tensor:
         """How often each speaker is told in each class, ``(classes, speakers)``."""
@@ -52,7 +52,9 @@ def main(reference: str, source: str) -> int:
         cells = (f"{found[source][label, s]} / {found[GAN][label, s]}" for s in range(6))
         print(f"| {name} | " + " | ".join(cells) + " |")
     lacking = (found[source] == 0) & (found[GAN] > 0)
-    print(f"\nof {int((found[GAN] > 0).sum())} that the GAN's own draws have, {int(lacking.sum())} are lacking")
+    print(
+        f"\nof {int((found[GAN] > 0).sum())} that the GAN's own draws have, {int(lacking.sum())} are lacking"
+    )
     return int(bool(lacking.any()))
 
 

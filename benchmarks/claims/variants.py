@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import MISSING, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,6 +15,10 @@ DIRECTIONS = ("mnist/vae -> fashion-mnist/vae", "fashion-mnist/vae -> mnist/vae"
 SEEDS = (0, 1, 2)
 
 Edit = Literal["no-domain-label", "mean-code"]
+
+
+DEFAULTS = {field.name: field.default for field in fields(Recipe) if field.default is not MISSING}
+"""Of a recipe's fields that have one."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +54,13 @@ class Variant:
         if self.kind == "laptop":
             recipe = {**laptop_changes(), **self.changes}
         elif self.kind == "recipe":
-            # Recipes of ltzoo change with it.
-            recipe = get_recipe(self.name).to_dict()
+            # Recipes of ltzoo change with it. A field that is new, and does nothing by default, changes no result.
+            own = get_recipe(self.name)
+            recipe = {
+                name: value
+                for name, value in own.to_dict().items()
+                if name not in DEFAULTS or value != DEFAULTS[name]
+            }
         return {
             "kind": self.kind,
             "recipe": recipe,
