@@ -52,7 +52,7 @@ gallery: $(VENV)/.installed
 	$(BIN)/ltzoo translate $(GALLERY)/garments/*.png --from fashion-mnist/vae --to spoken-digits/gan \
 		--bridge fashion-spoken-gan -o $(GALLERY)/named --sheet $(GALLERY)/garments-to-speech.png
 	$(BIN)/ltzoo translate docs/inputs/spoken-*.wav --from spoken-digits/vae --to fashion-mnist/vae \
-		--bridge starter-hub -o $(GALLERY)/worn --sheet $(GALLERY)/speech-to-garments.png
+		--bridge spoken-mnist --bridge mnist-fashion -o $(GALLERY)/worn --sheet $(GALLERY)/speech-to-garments.png
 	rm -rf $(GALLERY)/garments $(GALLERY)/named $(GALLERY)/worn $(GALLERY)/written
 
 clean:
