@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
     from ltzoo.spec import ModelSpec
 
-__all__ = ["Data", "Judge", "Labeller", "LatentModel"]
+__all__ = ["Data", "Invertible", "Judge", "Labeller", "LatentModel"]
 
 Data: TypeAlias = "Tensor | list[str]"
 """A batch of data: float32 ``(batch, *data_shape)``, or a list of strings for text."""
@@ -43,6 +43,24 @@ class LatentModel(Protocol):
 
     def sample(self, n: int, seed: int) -> Tensor:
         """``n`` latents drawn from the model's prior, the same ones for the same seed."""
+        ...
+
+
+@runtime_checkable
+class Invertible(Protocol):
+    """What an adapter may offer beside `LatentModel`, for ``--invert``, where comparing data leads nowhere.
+
+    The search for latents of data then compares these features, not data with decodes: spectrograms say what
+    was spoken, while waveforms with other phases are far apart although they sound alike. Without it,
+    ``decode`` must be differentiable.
+    """
+
+    def inversion_target(self, x: Tensor) -> Tensor:
+        """Features ``(batch, *feature_shape)`` of data ``(batch, *data_shape)``."""
+        ...
+
+    def inversion_features(self, z: Tensor) -> Tensor:
+        """Features, of the same shape, of what latents decode to; differentiable in ``z``."""
         ...
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import click
 
 from ltzoo.cli.base import Command, json_option
+from ltzoo.cli.inversion import check_encodes, inversion_content, invert_option, note_errors
 from ltzoo.cli.items import (
     device_option,
     output_option,
@@ -47,7 +49,8 @@ SHORT = 80
 @output_option
 @sheet_option
 @click.option("--sample", is_flag=True, help="Draw the shared latent rather than take its mean.")
-@click.option("--seed", type=click.IntRange(min=0), help="Seed of --sample.")
+@click.option("--seed", type=click.IntRange(min=0), help="Seed of --sample, and of --invert.")
+@invert_option
 @device_option
 @json_option
 def translate(
@@ -59,6 +62,7 @@ def translate(
     sheet: str | None,
     sample: bool,
     seed: int | None,
+    invert: bool,
     device: str,
     as_json: bool,
 ) -> None:
@@ -67,15 +71,12 @@ def translate(
     INPUT is a file (for text models also the text itself), or - for stdin. With several inputs, OUTPUT
     is a folder. --bridge takes an id of 'ltzoo bridges', local:PATH, or hf:org/repo@commit.
     """
-    if not source.can("encode"):
-        raise CapabilityError(
-            f"{source.id} cannot encode, so it cannot be translated from", hint="ltzoo models"
-        )
+    check_encodes(source, invert=invert, purpose=", so it cannot be translated from")
     if not target.can("decode"):
         raise CapabilityError(
             f"{target.id} cannot decode, so it cannot be translated to", hint="ltzoo models"
         )
-    if seed is not None and not sample:
+    if seed is not None and not (sample or invert):
         raise UsageError("--seed goes with --sample: without it nothing is random", hint="add --sample")
     paths = plan_outputs(inputs, output, sheet, target)
     if not bridges:
@@ -87,17 +88,29 @@ def translate(
 
     from ltzoo.bridge import load_chain
     from ltzoo.bridge.novelty import UNUSUAL
+    from ltzoo.latents import Inversion
 
     chain = load_chain(source.id, target.id, bridges=bridges, device=device)
     chain.check_models([source, target])
     route = chain.route
     if len(route.hops) > 1:
         note(_described(route))
+    extra: dict[str, Any] = {}
+    # Outside the block, where weights that are loaded could never have a part in a gradient.
+    inversion = Inversion(load_model(source, device=device), seed=seed or 0) if invert else None
+    if inversion is not None:
+        z = inversion.encode(items)
+        errors = inversion.errors(z, items)
+        note_errors(errors, inputs.__getitem__)
+        extra = inversion_content(errors, seed or 0)
     with torch.inference_mode():
-        encoder, decoder = load_model(source, device=device), load_model(target, device=device)
-        z = encoder.encode(items)
+        decoder = load_model(target, device=device)
+        if inversion is None:
+            z = load_model(source, device=device).encode(items)
         novelty = [round(value, 4) for value in chain.novelty(z, source=source.id).tolist()]
-        translated = chain.translate(z, source=source.id, target=target.id, sample=sample, seed=seed)
+        translated = chain.translate(
+            z, source=source.id, target=target.id, sample=sample, seed=seed if sample else None
+        )
         results = decoder.decode(translated)
     unlike = [name for name, value in zip(inputs, novelty, strict=True) if value > UNUSUAL]
     if unlike:
@@ -119,6 +132,7 @@ def translate(
                 "inputs": list(inputs),
                 "novelty": novelty,
                 "outputs": written,
+                **extra,
             },
         )
     elif output != "-":

@@ -87,6 +87,7 @@ def encode_to_file(
     say: Callable[[str], None] | None = None,
     resume: bool = True,
     world: World | None = None,
+    method: str | None = None,
 ) -> None:
     """Encodes all items into one latent set.
 
@@ -112,6 +113,8 @@ def encode_to_file(
         say: Called with one line when a half-done file is taken up again or given up.
         resume: Take up a half-done file, if it is of the same model and items.
         world: The processes that share the work; only this one by default.
+        method: How the model encodes, where it can in several ways: only a half-done file of the same method
+            is taken up again.
 
     Raises:
         CapabilityError: The model cannot encode.
@@ -136,7 +139,7 @@ def encode_to_file(
         license=license,
         keys_of=(keys_of or items.keys_of) if "keys" in items.fields else None,
     )
-    encoder = _Encoder(model, items, dtype=dtype, labels=len(names) or None)
+    encoder = _Encoder(model, items, dtype=dtype, labels=len(names) or None, method=method)
     layout = Layout.of(encoder.tensors(), header.metadata())
     partial = PartialFile(path, layout, encoder.goal(), world=world, say=say)
     total = len(items)
@@ -181,12 +184,19 @@ class _Encoder:
     """Turns batches of data into rows of the file's tensors, and refuses those that do not fit."""
 
     def __init__(
-        self, model: LatentModel, items: ItemSource, *, dtype: torch.dtype, labels: int | None
+        self,
+        model: LatentModel,
+        items: ItemSource,
+        *,
+        dtype: torch.dtype,
+        labels: int | None,
+        method: str | None,
     ) -> None:
         self.model = model
         self.items = items
         self.dtype = dtype
         self.labels = labels
+        self.method = method
         shape = model.spec.latent.shape
         # The shape of latents that vary is that of the first item.
         self.shape = (
@@ -198,8 +208,9 @@ class _Encoder:
     def goal(self) -> EncodingProgress:
         """The encoding when all is done."""
         spec, n = self.model.spec, len(self.items)
+        source = self.items.digest if self.method is None else f"{self.items.digest} {self.method}"
         return EncodingProgress(
-            model=spec.id, fingerprint=spec.fingerprint, items=n, source=self.items.digest, done=((0, n),)
+            model=spec.id, fingerprint=spec.fingerprint, items=n, source=source, done=((0, n),)
         )
 
     def tensors(self) -> dict[str, tuple[torch.dtype, tuple[int, ...]]]:
