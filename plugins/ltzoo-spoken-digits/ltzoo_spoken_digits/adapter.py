@@ -59,6 +59,15 @@ class GANModel:
         generator = torch.Generator().manual_seed(seed)
         return torch.randn(n, self.network.shape.latent, generator=generator).to(self.device)
 
+    def inversion_target(self, x: Tensor) -> Tensor:
+        """Spectrograms ``(batch, 1, 64, 64)`` of clips, moved up as the VAE's; see `ltzoo.model.Invertible`."""
+        return log_mel(moved_up(x.to(self.device)))
+
+    def inversion_features(self, z: Tensor) -> Tensor:
+        """The generator's own spectrograms ``(batch, 1, 64, 64)``, before they become sound."""
+        spectrograms: Tensor = self.network(z.to(self.device))
+        return spectrograms
+
 
 class VAEModel:
     """The VAE as a model: latents are posterior means.

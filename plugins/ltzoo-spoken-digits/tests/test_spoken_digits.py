@@ -12,12 +12,13 @@ import torch
 
 import ltzoo_spoken_digits
 from ltzoo.hub import resolve_file
-from ltzoo.latents import LatentSet, draw_labelled
+from ltzoo.latents import Inversion, LatentSet, draw_labelled
 from ltzoo.media import read_media
 from ltzoo.zoo import load_judge, load_labeller, load_model
 from ltzoo_convnets.files import load_network
 from ltzoo_spoken_digits.adapter import Reader
 from ltzoo_spoken_digits.data import read_recordings
+from ltzoo_spoken_digits.inverting import measure_draws, measure_inversion
 from ltzoo_spoken_digits.measuring import (
     accuracy,
     in_batches,
@@ -276,3 +277,17 @@ def test_shipped_latents_are_those_of_the_recordings_that_the_keys_name(recordin
         assert part.digits[number] == latents.labels[row]
         assert torch.allclose(mean[0], latents.latents[row], atol=4e-3)
         assert torch.allclose(std[0], latents.std[row], atol=2e-3)
+
+
+@pytest.mark.data
+def test_the_gan_is_inverted(recordings, gan, judge):
+    inversion = Inversion(gan)
+    assert inversion.compares_features
+    test = recordings[1]
+    rows = torch.cat([(test.digits == digit).nonzero()[:1, 0] for digit in range(10)])
+    figures = measure_inversion(inversion, judge, test.clips[rows], test.digits[rows])
+    assert figures["judge_agrees"] >= 0.9
+    assert figures["error"] < 0.5 * figures["error_of_nearest_draw"]
+    draws = measure_draws(inversion, judge, 6)
+    assert draws["error"] < 0.2 * draws["error_of_nearest_draw"]
+    assert draws["cosine"] > 0.2
