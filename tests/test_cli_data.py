@@ -304,7 +304,7 @@ def test_extend_adds_a_model_to_a_copy(ltzoo, workspace, third, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["three"]
     config = json.loads((tmp_path / "three" / "config.json").read_text())
     assert [end["spec"]["id"] for end in config["models"]] == ["toy/a", "toy/b", "toy/mute"]
-    assert config["extended"][0]["command"].startswith("ltzoo ")
+    assert config["extended"][0]["command"].startswith("ltzoo")
     code, out, _ = ltzoo(*extend(workspace, third, "-o", "three", "--overwrite", "--json"))
     assert code == 0
     assert json.loads(out)["schema"] == "ltzoo/extend/1"

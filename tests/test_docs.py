@@ -108,7 +108,7 @@ def check_command(words: list[str], *, complete: bool) -> None:
     """
     words = ["--no-plugins=*" if word == "--no-plugins" else word for word in words if word != "..."]
     command: click.Command = root
-    context = click.Context(root, info_name="ltzoo")
+    context = click.Context(root, info_name="ltzoo", **root.context_settings)
     while True:
         if isinstance(command, NounGroup) and (not words or words[0] not in command.commands):
             words = ["list", *words]
@@ -118,7 +118,8 @@ def check_command(words: list[str], *, complete: bool) -> None:
         inner = command.get_command(context, words[0])
         if inner is None:
             raise click.UsageError(f"no command '{words[0]}'")
-        context, command, words = click.Context(inner, context, words[0]), inner, words[1:]
+        context = click.Context(inner, context, words[0], **inner.context_settings)
+        command, words = inner, words[1:]
     if words:
         raise click.UsageError(f"too many words: {' '.join(words)}")
     for parameter in command.params:
