@@ -71,18 +71,18 @@ def main() -> int:
 def step(specs: list[ModelSpec]) -> Callable[[], None]:
     """One step of a run whose state is built as training builds it."""
     captured: list[Any] = []
-    original = trainer._loop
+    original = trainer.take_steps
 
     def capture(run: Any, *others: Any) -> None:
         captured.append(run)
 
-    trainer._loop = capture  # type: ignore[assignment]
+    trainer.take_steps = capture  # type: ignore[assignment]
     try:
         train_bridge(
             [latents(one, seed) for seed, one in enumerate(specs)], models=specs, recipe=get_recipe()
         )
     finally:
-        trainer._loop = original
+        trainer.take_steps = original
     run = captured[0]
 
     def advance() -> None:

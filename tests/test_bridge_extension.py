@@ -11,11 +11,12 @@ import torch
 from bridge_samples import make_config, make_latents, make_spec, plain_recipe, tiny_recipe
 from test_bridge_training import Stop, stop_at
 
-from ltzoo.bridge import Bridge, extend_bridge, get_recipe, train_bridge, trainer
+from ltzoo.bridge import Bridge, extend_bridge, get_recipe, train_bridge
 from ltzoo.bridge.card import card_text
 from ltzoo.bridge.config import BridgeConfig
 from ltzoo.bridge.extension import fits_half_precision
 from ltzoo.bridge.networks import make_network
+from ltzoo.bridge.run import Run
 from ltzoo.errors import FingerprintError, LatentsError, SpecError, TrainingError, UsageError
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -230,7 +231,7 @@ def test_a_stopped_run_goes_on_to_the_same_weights(tmp_path, monkeypatch):
 
 
 def test_ctrl_c_leaves_a_checkpoint(tmp_path, monkeypatch):
-    advance = trainer.Run.advance
+    advance = Run.advance
 
     def advance_and_press(run):
         if run.step == 11:
@@ -239,7 +240,7 @@ def test_ctrl_c_leaves_a_checkpoint(tmp_path, monkeypatch):
 
     before = trained()
     with monkeypatch.context() as patch:
-        patch.setattr(trainer.Run, "advance", advance_and_press)
+        patch.setattr(Run, "advance", advance_and_press)
         with pytest.raises(KeyboardInterrupt):
             extended(before, checkpoint=tmp_path / "run", checkpoint_seconds=1e9)
     _, report = extend_bridge(before, THREE, model=C, checkpoint=tmp_path / "run")

@@ -7,8 +7,8 @@ import torch
 from bridge_samples import make_latents, make_spec, tiny_recipe
 
 from ltzoo.bridge import train_bridge, training_part
+from ltzoo.bridge.labels import match_labels
 from ltzoo.bridge.sampling import TrainingSet, keep_labels
-from ltzoo.bridge.trainer import match_labels
 from ltzoo.errors import TrainingError, UsageError
 from ltzoo.latents import SPLITS
 

@@ -367,12 +367,12 @@ def test_items_without_a_label_or_a_partner_take_part():
 
 
 def test_a_stopped_run_goes_on_to_the_same_bridge(tmp_path, monkeypatch):
-    from ltzoo.bridge import trainer
+    from ltzoo.bridge.run import Run
 
     sets, recipe = curved(), tiny_recipe(steps=12)
     whole, _ = train_bridge(sets, models=(A, B), recipe=recipe, labels="none")
     path = tmp_path / "run"
-    advance, done = trainer.Run.advance, []
+    advance, done = Run.advance, []
 
     def stop(run):
         if len(done) == 7:
@@ -382,7 +382,7 @@ def test_a_stopped_run_goes_on_to_the_same_bridge(tmp_path, monkeypatch):
         run.save(path)
 
     with monkeypatch.context() as patch:
-        patch.setattr(trainer.Run, "advance", stop)
+        patch.setattr(Run, "advance", stop)
         with pytest.raises(KeyboardInterrupt):
             train_bridge(sets, models=(A, B), recipe=recipe, labels="none", checkpoint=path)
     resumed, report = train_bridge(sets, models=(A, B), recipe=recipe, labels="none", checkpoint=path)

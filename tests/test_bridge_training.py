@@ -16,8 +16,8 @@ import pytest
 import torch
 from bridge_samples import make_latents, make_spec, plain_recipe, tiny_recipe
 
-from ltzoo.bridge import Bridge, TrainingReport, train_bridge, trainer
-from ltzoo.bridge.trainer import learning_rate
+from ltzoo.bridge import Bridge, TrainingReport, train_bridge
+from ltzoo.bridge.run import Run, learning_rate
 from ltzoo.errors import FingerprintError, LatentsError, TrainingError, UsageError
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -191,14 +191,14 @@ class Stop(Exception):
 
 
 def stop_at(monkeypatch, step: int) -> None:
-    advance = trainer.Run.advance
+    advance = Run.advance
 
     def advance_or_stop(run):
         if run.step == step:
             raise Stop
         advance(run)
 
-    monkeypatch.setattr(trainer.Run, "advance", advance_or_stop)
+    monkeypatch.setattr(Run, "advance", advance_or_stop)
 
 
 @pytest.fixture
@@ -267,7 +267,7 @@ def test_a_checkpoint_that_cannot_be_written_ends_the_run_clearly(tmp_path):
 
 
 def test_ctrl_c_leaves_a_checkpoint_and_resuming_ends_the_same(tmp_path, monkeypatch):
-    path, advance = tmp_path / "run", trainer.Run.advance
+    path, advance = tmp_path / "run", Run.advance
 
     def advance_and_press(run):
         if run.step == 11:
@@ -275,7 +275,7 @@ def test_ctrl_c_leaves_a_checkpoint_and_resuming_ends_the_same(tmp_path, monkeyp
         advance(run)
 
     with monkeypatch.context() as patch:
-        patch.setattr(trainer.Run, "advance", advance_and_press)
+        patch.setattr(Run, "advance", advance_and_press)
         with pytest.raises(KeyboardInterrupt):
             train(checkpoint=path, checkpoint_seconds=1e9)
         with pytest.raises(KeyboardInterrupt):

@@ -18,9 +18,10 @@ from safetensors.torch import save_file
 from toy_plugin import toy_zoo
 
 from ltzoo import distributed
-from ltzoo.bridge import get_recipe, train_bridge, trainer
+from ltzoo.bridge import get_recipe, train_bridge
 from ltzoo.bridge.networks import make_architecture, make_network
 from ltzoo.bridge.randomness import Purpose, generator
+from ltzoo.bridge.run import Run
 from ltzoo.bridge.sharding import ShardedNetwork
 from ltzoo.distributed import World, process_group
 from ltzoo.errors import LtzooError, TrainingError
@@ -114,17 +115,17 @@ class Patched:
         self.rank, self.step, self.act = rank, step, act
 
     def __enter__(self) -> None:
-        self.advance = advance = trainer.Run.advance
+        self.advance = advance = Run.advance
 
         def advance_and_act(run) -> None:
             if self.step in (None, run.step) and run.world.rank == self.rank:
                 self.act()
             advance(run)
 
-        trainer.Run.advance = advance_and_act
+        Run.advance = advance_and_act
 
     def __exit__(self, *exception) -> None:
-        trainer.Run.advance = self.advance
+        Run.advance = self.advance
 
 
 def interrupted(folder: Path) -> dict:

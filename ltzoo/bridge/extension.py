@@ -26,10 +26,11 @@ from ltzoo.bridge.preparation import fit_novelty, prepare_added, quantile_tables
 from ltzoo.bridge.randomness import check_seed
 from ltzoo.bridge.recipe import Recipe
 from ltzoo.bridge.report import TrainingReport
+from ltzoo.bridge.reporting import make_report, provenance
+from ltzoo.bridge.run import Run, take_steps
 from ltzoo.bridge.sampling import Sampler, TrainingSet, check_latents
 from ltzoo.bridge.shapes import open_entrances, plan_added
 from ltzoo.bridge.sharding import ShardedNetwork
-from ltzoo.bridge.trainer import Run, make_report, provenance, take_steps
 from ltzoo.distributed import World
 from ltzoo.errors import TrainingError
 from ltzoo.latents import LatentSet
