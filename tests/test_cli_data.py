@@ -352,3 +352,12 @@ def test_extend_dry_run_writes_nothing(ltzoo, workspace, third, tmp_path):
     assert plan["schema"] == "ltzoo/extend-plan/1"
     assert (plan["output"], plan["dtype"]) == ("toy-a--toy-b--toy-mute", "float32")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_extend_is_the_work_of_one_process(ltzoo, workspace, third, tmp_path, monkeypatch):
+    for name, value in (("WORLD_SIZE", "2"), ("RANK", "0"), ("LOCAL_RANK", "0")):
+        monkeypatch.setenv(name, value)
+    code, out, err = ltzoo(*extend(workspace, third, "-o", "three"))
+    assert (code, out) == (2, "")
+    assert "by one process" in err
+    assert not list(tmp_path.iterdir())

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,11 +11,22 @@ from click.shell_completion import CompletionItem
 
 from ltzoo.cli.base import Command, json_option
 from ltzoo.cli.items import device_option
-from ltzoo.cli.output import note, print_ids, print_json, progress_wanted
+from ltzoo.cli.output import note, progress_wanted
 from ltzoo.cli.params import MODEL
-from ltzoo.distributed import is_main, process_group
+from ltzoo.cli.training import (
+    check_new,
+    command_line,
+    keep_bridge,
+    latents_plan,
+    print_plan,
+    print_trained,
+    resumable,
+    run_options,
+    seed_option,
+)
+from ltzoo.distributed import process_group
 from ltzoo.errors import TrainingError, UsageError
-from ltzoo.spec import ModelSpec, format_shape
+from ltzoo.spec import ModelSpec
 
 if TYPE_CHECKING:
     from ltzoo.bridge.pairs import PairLimit
@@ -66,9 +75,7 @@ def complete_recipe(ctx: click.Context, param: click.Parameter, incomplete: str)
     metavar="auto|none|N",
     help="Use latents known to be of the same item: all, none, or N items, to see what few are worth.",
 )
-@click.option(
-    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of everything random."
-)
+@seed_option
 @click.option(
     "--dtype",
     type=click.Choice(["float32", "float16"]),
@@ -76,9 +83,7 @@ def complete_recipe(ctx: click.Context, param: click.Parameter, incomplete: str)
     show_default=True,
     help="As stored.",
 )
-@click.option("--overwrite", is_flag=True, help="Replace a bridge that is already at OUTPUT.")
-@click.option("--no-resume", is_flag=True, help="Start anew even if a checkpoint is there.")
-@click.option("--dry-run", is_flag=True, help="Say what would be done, and stop.")
+@run_options
 @device_option
 @json_option
 def train(
@@ -108,28 +113,17 @@ def train(
     """
     check_models(models)
     folder = output or Path(joined_name(models))
-    if folder.exists() and not overwrite:
-        raise UsageError(f"{folder} exists already", hint="give -o ANOTHER, or --overwrite")
-
-    import torch
+    check_new(folder, overwrite=overwrite)
 
     from ltzoo.bridge import get_recipe, train_bridge
-    from ltzoo.zoo import default_zoo
 
     limit = parse_pairs(pairs)
     chosen = get_recipe(recipe, **parse_overrides(overrides))
     sets = [load_latents(model, parse_data(data, models)) for model in models]
-    checkpoint = folder.with_name(f"{folder.name}.checkpoint.safetensors")
     plan = {
         "models": [model.id for model in models],
         "recipe": chosen.to_dict(),
-        "latents": {
-            s.model: {
-                "training": len(s.part("train") if s.split is not None else s),
-                "shape": format_shape(tuple(s.latents.shape[1:])),
-            }
-            for s in sets
-        },
+        "latents": latents_plan(sets),
         "labels": labels,
         "labels_per_class": labels_per_class,
         "pairs": limit,
@@ -138,53 +132,29 @@ def train(
         "output": str(folder),
     }
     if dry_run:
-        if as_json:
-            print_json("train-plan", plan)
-        else:
-            for name, value in plan.items() if is_main() else ():
-                click.echo(f"{name.ljust(8)}  {value}")
+        print_plan("train", plan, as_json=as_json)
         return
-    with process_group() as world:
-        try:
-            bridge, report = train_bridge(
-                sets,
-                models=models,
-                recipe=chosen,
-                seed=seed,
-                device=device,
-                labels=labels,
-                labels_per_class=labels_per_class,
-                pairs=limit,
-                checkpoint=checkpoint,
-                resume=not no_resume,
-                progress=progress_wanted(),
-                command=shlex.join(["ltzoo", *sys.argv[1:]]),
-                world=world,
-            )
-        except KeyboardInterrupt:
-            note(f"the checkpoint is {checkpoint}; give the same command again to go on")
-            raise
+    with process_group() as world, resumable(folder) as checkpoint:
+        bridge, report = train_bridge(
+            sets,
+            models=models,
+            recipe=chosen,
+            seed=seed,
+            device=device,
+            labels=labels,
+            labels_per_class=labels_per_class,
+            pairs=limit,
+            checkpoint=checkpoint,
+            resume=not no_resume,
+            progress=progress_wanted(),
+            command=command_line(),
+            world=world,
+        )
         for text in report.notes:
             note(text)
         if world.is_main:
-            for _ in default_zoo().host.call("bridge_trained", bridge=bridge, report=report):
-                pass
-            bridge.save_pretrained(folder, dtype=torch.float16 if dtype == "float16" else torch.float32)
-            checkpoint.unlink(missing_ok=True)
-    if as_json:
-        print_json("train", {**plan, "report": report.to_dict()})
-    else:
-        for row in report.held_out:
-            accuracy = (
-                ""
-                if row.classifier_accuracy is None
-                else f", class read from z′: {row.classifier_accuracy:.3f}"
-            )
-            note(
-                f"{row.model}: {row.items} held-out latents, reconstruction R² {row.reconstruction_r2:.3f}{accuracy}"
-            )
-        note(f"{report.steps} steps in {report.seconds:.0f} s; use it with --bridge local:{folder}")
-        print_ids([str(folder)])
+            keep_bridge(bridge, report, folder, checkpoint, dtype)
+    print_trained("train", plan, report, folder, as_json=as_json)
 
 
 def check_models(models: tuple[ModelSpec, ...]) -> None:
