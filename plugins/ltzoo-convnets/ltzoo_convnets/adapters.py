@@ -2,20 +2,49 @@
 
 from __future__ import annotations
 
+from typing import Protocol, Self
+
 import torch
 from torch import Tensor
 
 from ltzoo.hub import resolve_file
 from ltzoo.spec import JudgeSpec, ModelSpec
-from ltzoo_convnets.classifier import ConvClassifier
 from ltzoo_convnets.files import load_classifier, load_vae
-from ltzoo_convnets.vae import ConvVAE
+from ltzoo_convnets.prior import GaussianMixture
 
-__all__ = ["ClassifierJudge", "VAEModel", "load_judge", "load_model"]
+__all__ = ["Reader", "VAEModel", "load_judge", "load_model"]
+
+
+class VAENetwork(Protocol):
+    """What `VAEModel` asks of a network, a torch module."""
+
+    prior: GaussianMixture
+
+    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation of the posterior, each ``(batch, latent)``."""
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Data of latents ``(batch, latent)``."""
+
+    def to(self, device: str) -> Self:
+        """The network on a device."""
+
+
+class ReaderNetwork(Protocol):
+    """What `Reader` asks of a network, a torch module."""
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Logits ``(batch, classes)``."""
+
+    def features(self, x: Tensor) -> Tensor:
+        """Activations before the last layer, ``(batch, features)``."""
+
+    def to(self, device: str) -> Self:
+        """The network on a device."""
 
 
 class VAEModel:
-    """A `ConvVAE` as a model: latents are posterior means, in the network's own scale.
+    """A VAE as a model: latents are posterior means, in the network's own scale.
 
     Args:
         spec: The model's spec.
@@ -23,7 +52,7 @@ class VAEModel:
         device: Where it computes.
     """
 
-    def __init__(self, spec: ModelSpec, network: ConvVAE, *, device: str = "cpu") -> None:
+    def __init__(self, spec: ModelSpec, network: VAENetwork, *, device: str = "cpu") -> None:
         self.spec = spec
         self.network = network.to(device)
         self.device = device
@@ -49,27 +78,27 @@ class VAEModel:
         return self.network.prior.sample(n, generator)
 
 
-class ClassifierJudge:
-    """A `ConvClassifier` as a judge.
+class Reader:
+    """A network that reads data, as a judge or a labeller.
 
     Args:
         network: Frozen, in evaluation mode.
         device: Where it computes.
     """
 
-    def __init__(self, network: ConvClassifier, *, device: str = "cpu") -> None:
+    def __init__(self, network: ReaderNetwork, *, device: str = "cpu") -> None:
         self.network = network.to(device)
         self.device = device
 
     @torch.no_grad()
     def logits(self, x: Tensor) -> Tensor:
-        """Scores ``(batch, classes)`` of images in 0..1."""
+        """Scores ``(batch, classes)`` of data ``(batch, *data_shape)``."""
         logits: Tensor = self.network(x.to(self.device))
         return logits
 
     @torch.no_grad()
     def features(self, x: Tensor) -> Tensor:
-        """Activations before the last layer, ``(batch, 128)``."""
+        """Activations before the last layer, ``(batch, features)``."""
         return self.network.features(x.to(self.device))
 
 
@@ -84,7 +113,7 @@ def load_model(spec: ModelSpec, *, device: str) -> VAEModel:
     return VAEModel(spec, load_vae(resolve_file(spec.source, file.name)), device=device)
 
 
-def load_judge(spec: JudgeSpec, *, device: str) -> ClassifierJudge:
+def load_judge(spec: JudgeSpec, *, device: str) -> Reader:
     """The judge whose weights are the only file of the spec's source.
 
     Raises:
@@ -92,4 +121,4 @@ def load_judge(spec: JudgeSpec, *, device: str) -> ClassifierJudge:
         IntegrityError: The file is not the one that the spec names.
     """
     (file,) = spec.source.files
-    return ClassifierJudge(load_classifier(resolve_file(spec.source, file.name)), device=device)
+    return Reader(load_classifier(resolve_file(spec.source, file.name)), device=device)

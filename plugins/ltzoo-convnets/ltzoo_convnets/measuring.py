@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ltzoo_convnets.adapters import ClassifierJudge, VAEModel
+from ltzoo_convnets.adapters import Reader, VAEModel
 
 __all__ = ["in_batches", "judge_accuracy", "measure_vae"]
 
@@ -21,7 +21,7 @@ def in_batches(images: Tensor) -> list[Tensor]:
     return [batch.float() / 255 for batch in images.split(BATCH)]
 
 
-def judge_accuracy(judge: ClassifierJudge, batches: list[Tensor], labels: Tensor) -> float:
+def judge_accuracy(judge: Reader, batches: list[Tensor], labels: Tensor) -> float:
     """Share of the images that the judge reads right.
 
     Args:
@@ -34,7 +34,7 @@ def judge_accuracy(judge: ClassifierJudge, batches: list[Tensor], labels: Tensor
 
 
 @torch.no_grad()
-def measure_vae(model: VAEModel, judge: ClassifierJudge, images: Tensor, labels: Tensor) -> dict[str, Any]:
+def measure_vae(model: VAEModel, judge: Reader, images: Tensor, labels: Tensor) -> dict[str, Any]:
     """Reconstruction and posterior of a VAE on images that it was not trained on.
 
     Args:

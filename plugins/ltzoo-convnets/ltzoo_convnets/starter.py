@@ -28,7 +28,7 @@ from ltzoo.files import replacing
 from ltzoo.hub import file_sha256
 from ltzoo.latents import SPLITS, LatentSet
 from ltzoo.spec import ModelSpec
-from ltzoo_convnets.adapters import ClassifierJudge, VAEModel
+from ltzoo_convnets.adapters import Reader, VAEModel
 from ltzoo_convnets.files import load_classifier, load_vae, save_network
 from ltzoo_convnets.measuring import in_batches, judge_accuracy, measure_vae
 from ltzoo_convnets.training import ClassifierRecipe, VAERecipe, log, train_classifier, train_vae
@@ -147,7 +147,7 @@ def run(zoo: StarterZoo, argv: Sequence[str] | None = None) -> None:
 
 
 def _encode_and_measure(zoo: StarterZoo, out: Path, train: Images, test: Images, command: str) -> None:
-    judge = ClassifierJudge(load_classifier(out / "judge.safetensors"))
+    judge = Reader(load_classifier(out / "judge.safetensors"))
     weights = [f"{name}.safetensors" for name in ("judge", *zoo.vaes)]
     measured: dict[str, Any] = {
         "command": command,

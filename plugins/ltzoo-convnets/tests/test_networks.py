@@ -3,7 +3,7 @@ import torch
 
 from ltzoo.errors import IntegrityError, SpecError
 from ltzoo.spec import DataSpec, LatentSpec, ModelSpec
-from ltzoo_convnets.adapters import ClassifierJudge, VAEModel
+from ltzoo_convnets.adapters import Reader, VAEModel
 from ltzoo_convnets.classifier import ClassifierShape, ConvClassifier
 from ltzoo_convnets.files import load_classifier, load_vae, save_network
 from ltzoo_convnets.prior import GaussianMixture, fit_mixture
@@ -117,7 +117,7 @@ def test_files_hold_half_precision_and_load_as_float32(vae_path, images):
 
 
 def test_judge_gives_logits_and_the_features_before_them(classifier_path, images):
-    judge = ClassifierJudge(load_classifier(classifier_path))
+    judge = Reader(load_classifier(classifier_path))
     logits, features = judge.logits(images), judge.features(images)
     assert logits.shape == (6, 7)
     assert features.shape == (6, 128)

@@ -10,6 +10,8 @@ from torch.nn import functional as F
 
 from ltzoo.hub import resolve_file
 from ltzoo.spec import JudgeSpec, LabellerSpec, ModelSpec
+from ltzoo_convnets import adapters as convnets
+from ltzoo_convnets.adapters import Reader
 from ltzoo_convnets.files import load_network
 from ltzoo_spoken_digits.gan import Generator, GeneratorShape
 from ltzoo_spoken_digits.readers import Labeller, LabellerShape, Picture, PictureShape
@@ -18,7 +20,6 @@ from ltzoo_spoken_digits.vae import SpectrogramVAE, VAEShape
 
 __all__ = [
     "GANModel",
-    "Reader",
     "VAEModel",
     "load_gan",
     "load_judge",
@@ -69,62 +70,17 @@ class GANModel:
         return spectrograms
 
 
-class VAEModel:
-    """The VAE as a model: latents are posterior means.
-
-    Args:
-        spec: The model's spec.
-        network: Frozen, in evaluation mode.
-        device: Where it computes.
-    """
-
-    def __init__(self, spec: ModelSpec, network: SpectrogramVAE, *, device: str = "cpu") -> None:
-        self.spec = spec
-        self.network = network.to(device)
-        self.device = device
-
-    @torch.no_grad()
-    def encode(self, x: Tensor) -> Tensor:
-        """Posterior means ``(batch, latent)`` of clips ``(batch, 1, 8000)`` at any level."""
-        return self.posterior(x)[0]
+class VAEModel(convnets.VAEModel):
+    """The VAE as a model: latents are posterior means of clips ``(batch, 1, 8000)`` at any level."""
 
     @torch.no_grad()
     def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation of the posterior, each ``(batch, latent)``."""
-        return self.network.encode(log_mel(moved_up(x.to(self.device))))
+        return super().posterior(log_mel(moved_up(x.to(self.device))))
 
     def decode(self, z: Tensor) -> Tensor:
         """Clips ``(batch, 1, 8000)`` of latents ``(batch, latent)``; differentiable in ``z``."""
-        return waveform(self.network.decode(z.to(self.device)))
-
-    def sample(self, n: int, seed: int) -> Tensor:
-        """``n`` latents drawn from the mixture fitted to the latents; see `ltzoo_convnets.prior`."""
-        generator = torch.Generator().manual_seed(seed)
-        return self.network.prior.sample(n, generator)
-
-
-class Reader:
-    """A network that reads clips, as a judge or a labeller.
-
-    Args:
-        network: Frozen, in evaluation mode.
-        device: Where it computes.
-    """
-
-    def __init__(self, network: Picture | Labeller, *, device: str = "cpu") -> None:
-        self.network = network.to(device)
-        self.device = device
-
-    @torch.no_grad()
-    def logits(self, x: Tensor) -> Tensor:
-        """Scores ``(batch, classes)`` of clips ``(batch, 1, 8000)``."""
-        logits: Tensor = self.network(x.to(self.device))
-        return logits
-
-    @torch.no_grad()
-    def features(self, x: Tensor) -> Tensor:
-        """Activations before the last layer, ``(batch, features)``."""
-        return self.network.features(x.to(self.device))
+        return waveform(super().decode(z))
 
 
 def moved_up(clips: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from ltzoo.latents import Inversion
 from ltzoo.zoo import load_judge, load_model
-from ltzoo_spoken_digits.adapter import Reader
+from ltzoo_convnets.adapters import Reader
 from ltzoo_spoken_digits.data import read_recordings
 
 DRAWS = 100

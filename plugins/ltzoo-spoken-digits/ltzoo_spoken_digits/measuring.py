@@ -12,7 +12,8 @@ from torch import Tensor
 from ltzoo.evaluation.metrics.distances import distances
 from ltzoo.evaluation.metrics.frechet import frechet_distance, moments
 from ltzoo.evaluation.metrics.spread import class_variances, spread
-from ltzoo_spoken_digits.adapter import GANModel, Reader, VAEModel
+from ltzoo_convnets.adapters import Reader
+from ltzoo_spoken_digits.adapter import GANModel, VAEModel
 from ltzoo_spoken_digits.data import Recordings
 from ltzoo_spoken_digits.spectrogram import log_mel, waveform
 

@@ -20,10 +20,11 @@ from ltzoo.errors import TrainingError
 from ltzoo.files import replacing
 from ltzoo.hub import file_sha256
 from ltzoo.latents import SPLITS, LabelledDraws, LatentSet, draw_labelled
+from ltzoo_convnets.adapters import Reader
 from ltzoo_convnets.files import load_network, save_network
 from ltzoo_convnets.training import log
 from ltzoo_spoken_digits import DIGITS, GAN, LATENT_DIMS, LICENSE, VAE, model_specs
-from ltzoo_spoken_digits.adapter import GANModel, Reader, VAEModel
+from ltzoo_spoken_digits.adapter import GANModel, VAEModel
 from ltzoo_spoken_digits.data import Recordings, read_recordings
 from ltzoo_spoken_digits.gan import Generator, GeneratorShape
 from ltzoo_spoken_digits.gan_training import GANRecipe, train_gan

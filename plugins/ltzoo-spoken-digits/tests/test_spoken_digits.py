@@ -15,8 +15,8 @@ from ltzoo.hub import resolve_file
 from ltzoo.latents import Inversion, LatentSet, draw_labelled
 from ltzoo.media import read_media
 from ltzoo.zoo import load_judge, load_labeller, load_model
+from ltzoo_convnets.adapters import Reader
 from ltzoo_convnets.files import load_network
-from ltzoo_spoken_digits.adapter import Reader
 from ltzoo_spoken_digits.data import read_recordings
 from ltzoo_spoken_digits.inverting import measure_draws, measure_inversion
 from ltzoo_spoken_digits.measuring import (
