@@ -9,7 +9,6 @@ import functools
 import importlib
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
@@ -20,21 +19,21 @@ from ltzoo.errors import (
     PluginError,
     PluginMissingError,
     SpecError,
-    UnknownBridgeError,
     UnknownModelError,
     UsageError,
 )
 from ltzoo.model import Judge, Labeller, LatentModel
 from ltzoo.plugins import PluginHost, PluginInfo, warn
-from ltzoo.registry import BridgeRow, Registry, RegistrySource, bundled_registry
+from ltzoo.published import PublishedBridge, PublishedBridges
+from ltzoo.registry import Registry, RegistrySource, bundled_registry
 from ltzoo.settings import setting_list
 from ltzoo.spec import DatasetSpec, Modality, ModelSpec
+from ltzoo.suggestions import suggest
 
 if TYPE_CHECKING:
-    from ltzoo.routes import Hop, Route
+    from ltzoo.routes import Route
 
 __all__ = [
-    "PublishedBridge",
     "Zoo",
     "dataset_of",
     "default_zoo",
@@ -50,23 +49,9 @@ __all__ = [
     "load_labeller",
     "load_model",
     "set_default_zoo",
-    "suggest",
 ]
 
 S = TypeVar("S", ModelSpec, DatasetSpec)
-
-
-@dataclass(frozen=True, kw_only=True)
-class PublishedBridge:
-    """A row of a registry, and the registry that it stands in."""
-
-    row: BridgeRow
-    registry: RegistrySource
-
-    @property
-    def folder(self) -> Path | None:
-        """The folder of a bundled bridge; None for one on the Hub."""
-        return None if self.row.path is None else self.registry.path.parent / self.row.path
 
 
 class Zoo:
@@ -230,92 +215,32 @@ class Zoo:
         return _load_registries([*own, bundled_registry()])
 
     @cached_property
+    def published(self) -> PublishedBridges:
+        """What the registries list."""
+        return PublishedBridges(self.registries)
+
+    @property
     def bridges(self) -> dict[str, PublishedBridge]:
-        """The published bridges by id, in order; where two registries share an id, the first one's."""
-        found: dict[str, PublishedBridge] = {}
-        for source, registry in self.registries:
-            for row in registry.bridges:
-                found.setdefault(row.id, PublishedBridge(row=row, registry=source))
-        return dict(sorted(found.items()))
+        """The published bridges by id, in order; see `PublishedBridges`."""
+        return self.published.by_id
 
     def list_bridges(
         self, pattern: str | Iterable[str] = "*", *, source: str | None = None, target: str | None = None
     ) -> list[str]:
-        """Ids of the published bridges, in order.
-
-        Args:
-            pattern: Wildcards as in a shell, one or several.
-            source: Only bridges that translate from this model.
-            target: Only bridges that translate to this model.
-        """
-        patterns = [pattern] if isinstance(pattern, str) else list(pattern)
-        return [
-            id
-            for id, bridge in self.bridges.items()
-            if any(fnmatchcase(id, pattern) for pattern in patterns)
-            and all(model is None or model in bridge.row.models for model in (source, target))
-            and (source is None or source != target)
-        ]
+        """Ids of the published bridges; see `PublishedBridges.matching`."""
+        return self.published.matching(pattern, source=source, target=target)
 
     def get_bridge(self, id: str) -> PublishedBridge:
-        """The published bridge of that id.
-
-        Raises:
-            UnknownBridgeError: No registry lists it.
-        """
-        if bridge := self.bridges.get(id):
-            return bridge
-        if re.search(r"[/\\]", id) or id.endswith(".safetensors"):
-            # Never guess between a folder and a repository of the same name.
-            hint = f"for a folder write local:{id}, for a Hub repository hf:{id}"
-        else:
-            hint = suggest(id, self.bridges, "ltzoo bridges")
-        raise UnknownBridgeError(f"no bridge '{id}'", hint=hint)
+        """The published bridge of that id; see `PublishedBridges.get`."""
+        return self.published.get(id)
 
     def find_bridge(self, source: str, target: str) -> PublishedBridge:
-        """The published bridge that translates best from ``source`` to ``target`` on its own.
-
-        Best is the highest transfer accuracy of that direction; unmeasured bridges come last.
-
-        Raises:
-            UnknownBridgeError: No registry lists one.
-        """
-        from ltzoo.routes import best_route  # only here: listings are measured in milliseconds
-
-        direct = [hop for hop in self._hops if (hop.source, hop.target) == (source, target)]
-        route = best_route(direct, source, target)
-        if route is None:
-            raise UnknownBridgeError(
-                f"no published bridge translates from '{source}' to '{target}'",
-                hint=_train_hint(source, target),
-            )
-        return self.bridges[route.bridges[0]]
+        """The published bridge that translates best on its own; see `PublishedBridges.find`."""
+        return self.published.find(source, target)
 
     def find_route(self, source: str, target: str) -> Route:
-        """The best way from ``source`` to ``target`` through published bridges: one, or else several.
-
-        See `ltzoo.routes.best_route` for what is best. None of its models needs to be installed.
-
-        Raises:
-            UnknownBridgeError: There is no way.
-        """
-        from ltzoo.routes import best_route, reachable
-
-        route = best_route(self._hops, source, target)
-        if route is None:
-            others = reachable(self._hops, source)
-            raise UnknownBridgeError(
-                f"no published bridge translates from '{source}' to '{target}', nor do several one after "
-                f"another; from '{source}' they reach {_some(others) if others else 'no model'}",
-                hint=_train_hint(source, target),
-            )
-        return route
-
-    @cached_property
-    def _hops(self) -> list[Hop]:
-        from ltzoo.routes import row_hops
-
-        return row_hops(bridge.row for bridge in self.bridges.values())
+        """The best way through published bridges; see `PublishedBridges.find_route`."""
+        return self.published.find_route(source, target)
 
     # Internals
 
@@ -407,24 +332,6 @@ def _load_registries(sources: Iterable[RegistrySource]) -> list[tuple[RegistrySo
         except SpecError as error:
             warn(f"registry '{source.name}' is left out: {error}")
     return loaded
-
-
-def _train_hint(source: str, target: str) -> str:
-    return f"ltzoo train {source} {target} -o BRIDGE, then translate with --bridge local:BRIDGE"
-
-
-def _some(ids: list[str]) -> str:
-    """The ids, or the first of them if they are many."""
-    shown = 8
-    return ", ".join(ids[:shown]) + (f" and {len(ids) - shown} more" if len(ids) > shown else "")
-
-
-def suggest(word: str, known: Iterable[str], listing: str) -> str:
-    """A hint for a misspelt name: the nearest known ones, or the command that lists them."""
-    import difflib  # only here: the light commands are measured in milliseconds
-
-    near = difflib.get_close_matches(word, list(known), n=3, cutoff=0.7)
-    return f"did you mean {', '.join(near)}?" if near else listing
 
 
 _override: Zoo | None = None

@@ -19,7 +19,8 @@ from ltzoo.errors import (
     UsageError,
 )
 from ltzoo.plugins import PluginHost
-from ltzoo.zoo import Zoo, set_default_zoo, suggest
+from ltzoo.suggestions import suggest
+from ltzoo.zoo import Zoo, set_default_zoo
 
 
 @pytest.fixture

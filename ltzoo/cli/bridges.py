@@ -10,9 +10,9 @@ from ltzoo.cli.base import NounGroup, json_option, quiet_option
 from ltzoo.cli.extend import extend
 from ltzoo.cli.output import print_ids, print_json, print_table
 from ltzoo.cli.params import BRIDGE, MODEL
+from ltzoo.published import PublishedBridge
 from ltzoo.registry import BridgeRow
 from ltzoo.spec import ModelSpec
-from ltzoo.zoo import PublishedBridge
 
 
 @click.group(cls=NounGroup)

@@ -77,7 +77,7 @@ def uninstall(plugins: tuple[str, ...], yes: bool) -> None:
     """Remove plugins, named by package or by plugin; works however broken they are."""
     from ltzoo import installer
     from ltzoo.plugins import normalize_name
-    from ltzoo.zoo import suggest
+    from ltzoo.suggestions import suggest
 
     carriers = installer.plugin_packages()
     packages = []
