@@ -145,7 +145,7 @@ def command_paths() -> Iterator[tuple[str, ...]]:
         yield (name,)
         command = root.get_command(click.Context(root), name)
         if isinstance(command, click.Group):
-            for inner in command.commands:
+            for inner in command.list_commands(click.Context(command)):
                 yield (name, inner)
 
 

@@ -110,7 +110,7 @@ def check_command(words: list[str], *, complete: bool) -> None:
     command: click.Command = root
     context = click.Context(root, info_name="ltzoo", **root.context_settings)
     while True:
-        if isinstance(command, NounGroup) and (not words or words[0] not in command.commands):
+        if isinstance(command, NounGroup) and (not words or words[0] not in command.list_commands(context)):
             words = ["list", *words]
         values, words, _ = command.make_parser(context).parse_args([*words])
         if not isinstance(command, click.Group) or not words:

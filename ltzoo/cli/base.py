@@ -47,21 +47,35 @@ class Command(click.Command):
 
 
 class NounGroup(click.Group):
-    """A group of commands about one noun; without a command's name it lists."""
+    """A group of commands about one noun; without a command's name it lists.
+
+    Args:
+        lazy: ``name: module:attribute`` of commands that are imported when they are called.
+    """
 
     command_class = Command
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, lazy: dict[str, str] | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.lazy = lazy or {}
         self.context_settings.setdefault("help_option_names", ["-h", "--help"])
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted([*super().list_commands(ctx), *self.lazy])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in self.lazy:
+            return _imported(self.lazy[cmd_name])
+        return super().get_command(ctx, cmd_name)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Puts ``list`` in front of what does not begin with a command's name."""
         if ctx.resilient_parsing and not args:
             # The shell asks for completions: the names of the commands are among them.
             return super().parse_args(ctx, args)
-        if not args or (args[0] not in self.commands and args[0] not in ("-h", "--help")):
-            if args and (near := nearest(args[0], self.commands, cutoff=0.75)):
+        known = self.list_commands(ctx)
+        if not args or args[0] not in (*known, "-h", "--help"):
+            if args and (near := nearest(args[0], known, cutoff=0.75)):
                 raise click.UsageError(f"no command '{args[0]}'; did you mean {near}?", ctx=ctx)
             args = ["list", *args]
         return super().parse_args(ctx, args)
@@ -99,10 +113,7 @@ class LazyGroup(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name in self.lazy:
-            module, _, attribute = self.lazy[cmd_name][0].partition(":")
-            command = getattr(importlib.import_module(module), attribute)
-            assert isinstance(command, click.Command)
-            return command
+            return _imported(self.lazy[cmd_name][0])
         if point := self.extra_commands().get(cmd_name):
             return _plugin_command(point)
         return None
@@ -126,6 +137,14 @@ class LazyGroup(click.Group):
             rows = [(name, f"from {point.dist.name}" if point.dist else "") for name, point in extra.items()]
             with formatter.section("Commands from plugins"):
                 formatter.write_dl(rows)
+
+
+def _imported(path: str) -> click.Command:
+    """The command at ``module:attribute``."""
+    module, _, attribute = path.partition(":")
+    command = getattr(importlib.import_module(module), attribute)
+    assert isinstance(command, click.Command)
+    return command
 
 
 def nearest(word: str, known: Iterable[str], *, cutoff: float) -> str | None:

@@ -7,7 +7,6 @@ from typing import Any
 import click
 
 from ltzoo.cli.base import NounGroup, json_option, quiet_option
-from ltzoo.cli.extend import extend
 from ltzoo.cli.output import print_ids, print_json, print_table
 from ltzoo.cli.params import BRIDGE, MODEL
 from ltzoo.published import PublishedBridge
@@ -15,12 +14,9 @@ from ltzoo.registry import BridgeRow
 from ltzoo.spec import ModelSpec
 
 
-@click.group(cls=NounGroup)
+@click.group(cls=NounGroup, lazy={"extend": "ltzoo.cli.extend:extend"})
 def bridges() -> None:
     """List the published bridges, show one, or add a model to one."""
-
-
-bridges.add_command(extend)
 
 
 @bridges.command("list")
