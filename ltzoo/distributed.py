@@ -132,8 +132,13 @@ class World:
         deadline = time.monotonic() + LONGEST_SECONDS
         with self._in_touch():
             self._store.add(key, 1)
-            while self._store.add(key, 0) < self.size:
-                self.check()
+            while True:
+                # Asked in this order: one that has been here, gone on and failed since must not hold up the others.
+                failed = self._store.check(["failures"])
+                if self._store.add(key, 0) >= self.size:
+                    return
+                if failed:
+                    self._raise_failure()
                 if poll is not None:
                     poll()
                 if time.monotonic() > deadline:

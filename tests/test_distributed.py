@@ -21,13 +21,29 @@ from PIL import Image
 from toy_plugin import toy_zoo
 
 from ltzoo.distributed import World, first_to_say, is_main, process_group
-from ltzoo.errors import UsageError
+from ltzoo.errors import ElsewhereError, UsageError
 from ltzoo.latents import encode_to_file
 from ltzoo.latents.spans import count, missing, shares, union
 from ltzoo.media import ArrayItems, open_items
 from ltzoo.zoo import set_default_zoo
 
 pytestmark = pytest.mark.usefixtures("one_thread")
+
+# Waiting
+
+
+def test_a_barrier_lets_through_whoever_comes_before_a_failure():
+    store = torch.distributed.HashStore()
+    world = World(0, 2, store=store)
+
+    def the_other_comes_goes_on_and_fails() -> None:
+        store.add("barriers/1", 1)
+        store.add("failures", 1)
+
+    world.barrier(the_other_comes_goes_on_and_fails)
+    with pytest.raises(ElsewhereError):
+        world.barrier()
+
 
 # Spans
 
