@@ -21,8 +21,9 @@ demo: $(VENV)/.installed
 	@echo "Look at $(OUT)/*.png: below each input stands what it became, sounds as spectrograms."
 	@echo "Listen to $(OUT)/spoken/digit-7.wav: a handwritten 7, spoken."
 
+# Two at a time, each with one thread: the suite's networks are too small for more.
 test: $(VENV)/.tested
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadscope
 
 lint: $(VENV)/.tested
 	$(BIN)/ruff check .
