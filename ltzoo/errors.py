@@ -17,6 +17,7 @@
     ├── TrainingError               1  training cannot start or go on
     ├── ElsewhereError              1  another process of this run failed, and says why
     ├── HubError                    1  the Hugging Face Hub answered with an error
+    │   ├── NoSuchFileError         1  a repository lacks a file
     │   └── OfflineError            4  not cached, and the Hub cannot be reached
     └── IntegrityError              5  a file is not what it should be
         └── FingerprintError        5  a bridge was trained on other weights than those at hand
@@ -41,6 +42,7 @@ __all__ = [
     "LatentsError",
     "LtzooError",
     "MediaError",
+    "NoSuchFileError",
     "OfflineError",
     "PluginError",
     "PluginMissingError",
@@ -143,6 +145,10 @@ class ElsewhereError(LtzooError):
 
 class HubError(LtzooError):
     """The Hugging Face Hub answered with an error."""
+
+
+class NoSuchFileError(HubError):
+    """A repository of the Hub lacks a file."""
 
 
 class OfflineError(HubError):

@@ -1,21 +1,37 @@
 """Files with a known hash: found in an installed package or on the Hugging Face Hub, and checked.
 
-Every file that ltzoo loads weights or latents from passes `resolve_file` or `check_file`: this is the
-one place where a wrong file is refused.
+Every file that ltzoo loads weights or latents from passes `resolve_file`, `fetch_file` or `check_file`: this is
+the one place where a wrong file is refused. Downloads lie in the Hub's own cache, under its own variables
+(``HF_HOME``, ``HF_ENDPOINT``, ``HF_HUB_OFFLINE``, ``HF_TOKEN``).
 """
 
 from __future__ import annotations
 
 import hashlib
 import importlib.util
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from ltzoo.errors import HubError, IntegrityError, OfflineError, PluginError, UnknownBridgeError, UsageError
-from ltzoo.registry import BRIDGE_FILES
-from ltzoo.spec import REPO, REVISION, FileSpec, Source
-from ltzoo.zoo import get_bridge
+from ltzoo.errors import IntegrityError, OfflineError, PluginError
+from ltzoo.files import replacing
+from ltzoo.spec import REVISION, FileSpec, Source
 
-__all__ = ["bridge_folder", "check_file", "file_sha256", "resolve_file"]
+__all__ = [
+    "cached_file",
+    "check_file",
+    "fetch_checked",
+    "fetch_file",
+    "file_sha256",
+    "is_offline",
+    "offline",
+    "resolve_commit",
+    "resolve_file",
+]
+
+DEFAULT_REVISION = "main"
 
 
 def resolve_file(source: Source, name: str) -> Path:
@@ -35,50 +51,141 @@ def resolve_file(source: Source, name: str) -> Path:
     file = source.file(name)
     if source.package:
         path = _package_file(source.package, file)
-    else:
-        path = _fetch(source.repo or "", source.revision or "", file.name)
-    check_file(path, file)
+        check_file(path, file)
+        return path
+    return fetch_checked(source.repo or "", source.revision or "", file)
+
+
+def fetch_checked(repo: str, revision: str, file: FileSpec) -> Path:
+    """A file of a Hub repository, with the content that is asked for.
+
+    Args:
+        repo: ``org/name``.
+        revision: The full commit.
+        file: Its name and hash.
+
+    Raises:
+        OfflineError, HubError, IntegrityError: As `fetch_file`; or its hash is another one. If it was damaged in
+            the cache, it is there no more.
+    """
+    path = fetch_file(repo, revision, file.name)
+    found = file_sha256(path)
+    if found != file.sha256:
+        if not _as_named(path):
+            _remove(path)
+            raise IntegrityError(
+                f"{repo}/{file.name} was damaged in the cache, and has been removed from it",
+                hint="give the same command again to download it anew",
+            )
+        raise IntegrityError(
+            f"{repo}/{file.name} at {revision[:12]}: sha256 is {found[:12]}…, not the expected {file.sha256[:12]}…",
+            hint="whoever listed the file must correct the hash: ltzoo registry check --online names the row",
+        )
     return path
 
 
-def bridge_folder(ref: str) -> Path:
-    """The folder of a bridge, its files checked.
+def fetch_file(repo: str, revision: str, name: str) -> Path:
+    """A file of a Hub repository at a full commit: from the cache, or downloaded into it.
 
     Args:
-        ref: A registry's id, ``hf:org/repo@commit``, or ``local:PATH``. A bare string is only ever an
-            id: a folder and a repository of the same name cannot be mistaken for each other.
+        repo: ``org/name``.
+        revision: The full commit, 40 hex digits: what is cached at one never changes.
+        name: Path in the repository.
 
     Raises:
-        UnknownBridgeError: No registry lists the id, or the folder does not exist.
-        OfflineError, HubError: The bridge's files cannot be fetched.
-        IntegrityError: A file's hash is not the one that the registry gives.
+        OfflineError: It is not cached, and the Hub cannot be reached or must not be.
+        HubError: The Hub refused.
+        IntegrityError: What came is not what the Hub had announced; nothing of it is kept.
     """
-    if ref.startswith("local:"):
-        folder = Path(ref.removeprefix("local:")).expanduser()
-        if not (folder / "config.json").is_file():
-            raise UnknownBridgeError(
-                f"{folder}: no bridge there (a bridge is a folder with a config.json)",
-                hint="ltzoo bridges lists the published ones",
-            )
-        return folder
-    if ref.startswith("hf:"):
-        repo, _, revision = ref.removeprefix("hf:").partition("@")
-        if not REPO.fullmatch(repo) or not REVISION.fullmatch(revision):
-            raise UsageError(
-                f"'{ref}' is not a full reference to a Hub repository",
-                hint="write hf:org/repo@COMMIT with the commit's 40 hex digits",
-            )
-        fetched = [_fetch(repo, revision, name) for name in BRIDGE_FILES]
-        return fetched[0].parent
-    published = get_bridge(ref)
-    row = published.row
-    if published.folder is not None:
-        paths = [published.folder / file.name for file in row.files]
-    else:
-        paths = [_fetch(row.repo or "", row.revision or "", file.name) for file in row.files]
-    for path, file in zip(paths, row.files, strict=True):
-        check_file(path, file)
-    return paths[0].parent
+    if path := cached_file(repo, revision, name):
+        return path
+    what = f"{repo}/{name} at {revision[:12]}"
+    if is_offline():
+        raise OfflineError(
+            f"{what} is not cached, and ltzoo is offline",
+            hint="go online once: leave out --offline, and unset HF_HUB_OFFLINE",
+        )
+    from ltzoo.hub_client import download
+
+    path = download(repo, revision, name, what)
+    if not _as_named(path):
+        _remove(path)
+        raise IntegrityError(
+            f"{what}: what came is not what the Hub had announced; it was not kept",
+            hint="give the same command again",
+        )
+    return path
+
+
+def cached_file(repo: str, revision: str, name: str) -> Path | None:
+    """The same, if it is in the Hub's cache. The Hub is not asked, and its client not imported.
+
+    Args:
+        repo: ``org/name``.
+        revision: The full commit.
+        name: Path in the repository.
+    """
+    # The layout is documented; the client itself takes longer to import than a bridge takes to load.
+    path = _repo_folder(repo) / "snapshots" / revision / name
+    return path if path.is_file() else None
+
+
+def resolve_commit(repo: str, revision: str | None = None) -> str:
+    """The full commit that a branch or tag of a Hub repository stands at.
+
+    It is recorded in the Hub's cache, where `is_offline` finds it.
+
+    Args:
+        repo: ``org/name``.
+        revision: A branch, a tag or a full commit; the default branch if left out.
+
+    Raises:
+        OfflineError: The Hub cannot be reached, or must not be and has not been asked before.
+        HubError: It has no such repository or revision, or refused.
+    """
+    revision = revision or DEFAULT_REVISION
+    if REVISION.fullmatch(revision):
+        return revision
+    record = _repo_folder(repo) / "refs" / revision
+    if is_offline():
+        if record.is_file() and REVISION.fullmatch(text := record.read_text("utf-8").strip()):
+            return text
+        raise OfflineError(
+            f"hf:{repo}@{revision} has not been resolved to a commit before, and ltzoo is offline",
+            hint="go online once: leave out --offline, and unset HF_HUB_OFFLINE",
+        )
+    from ltzoo.hub_client import ask_commit
+
+    commit = ask_commit(repo, revision)
+    record.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(record) as temporary:
+        temporary.write_text(commit, "utf-8")
+    return commit
+
+
+def is_offline() -> bool:
+    """Whether the Hub must not be asked: ``HF_HUB_OFFLINE`` or `offline` says so."""
+    from huggingface_hub import constants
+
+    return constants.HF_HUB_OFFLINE
+
+
+@contextmanager
+def offline() -> Iterator[None]:
+    """Keeps ltzoo, and whatever else uses the Hub's client in this process, from asking the Hub."""
+    from huggingface_hub import constants
+
+    before, variable = constants.HF_HUB_OFFLINE, os.environ.get("HF_HUB_OFFLINE")
+    constants.HF_HUB_OFFLINE = True
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = before
+        if variable is None:
+            del os.environ["HF_HUB_OFFLINE"]
+        else:
+            os.environ["HF_HUB_OFFLINE"] = variable
 
 
 def check_file(path: Path, file: FileSpec) -> None:
@@ -87,10 +194,7 @@ def check_file(path: Path, file: FileSpec) -> None:
     Raises:
         IntegrityError: The hash differs, or the file cannot be read.
     """
-    try:
-        found = file_sha256(path)
-    except OSError as error:
-        raise IntegrityError(f"{path}: cannot be read: {error.strerror or error}") from error
+    found = file_sha256(path)
     if found != file.sha256:
         raise IntegrityError(
             f"{path}: sha256 is {found[:12]}…, not the expected {file.sha256[:12]}…",
@@ -99,9 +203,16 @@ def check_file(path: Path, file: FileSpec) -> None:
 
 
 def file_sha256(path: Path) -> str:
-    """The file's sha256 as 64 hex digits."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    """The file's sha256 as 64 hex digits.
+
+    Raises:
+        IntegrityError: The file cannot be read.
+    """
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise IntegrityError(f"{path}: cannot be read: {error.strerror or error}") from error
 
 
 def _package_file(package: str, file: FileSpec) -> Path:
@@ -115,22 +226,34 @@ def _package_file(package: str, file: FileSpec) -> Path:
     )
 
 
-def _fetch(repo: str, revision: str, name: str) -> Path:
-    """One file of a Hub repository at a full commit, through the Hub's own cache."""
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+def _repo_folder(repo: str) -> Path:
+    """Where the Hub's cache keeps a repository."""
+    from huggingface_hub import constants
 
-    try:
-        # The cache first: a file at a full commit never changes, so the network has nothing to add.
-        return Path(hf_hub_download(repo, name, revision=revision, local_files_only=True))
-    except LocalEntryNotFoundError:
-        pass
-    try:
-        return Path(hf_hub_download(repo, name, revision=revision))
-    except LocalEntryNotFoundError as error:
-        raise OfflineError(
-            f"{repo}/{name} is not cached, and the Hub cannot be reached",
-            hint="go online once, or check HF_ENDPOINT and HF_HUB_OFFLINE",
-        ) from error
-    except HfHubHTTPError as error:
-        raise HubError(f"{repo}/{name} at {revision}: {error}") from error
+    return Path(constants.HF_HUB_CACHE, f"models--{repo.replace('/', '--')}")
+
+
+def _as_named(path: Path) -> bool:
+    """Whether a cached file has the content that its name in the cache promises.
+
+    The cache names a file by what the Hub announced of it: its sha256, or git's hash of a small file. Where the
+    file system has no symbolic links that name is not kept, and there is nothing to compare with.
+    """
+    name = Path(os.path.realpath(path)).name
+    if re.fullmatch(r"[0-9a-f]{64}", name):
+        return file_sha256(path) == name
+    if REVISION.fullmatch(name):
+        content = path.read_bytes()
+        # Not for safety: it is how git names content.
+        digest = hashlib.sha1(b"blob %d\0" % len(content), usedforsecurity=False)
+        digest.update(content)
+        return digest.hexdigest() == name
+    # An etag that is no hash is not the Hub's.
+    return not path.is_symlink()
+
+
+def _remove(path: Path) -> None:
+    """Takes a file out of the cache."""
+    content = Path(os.path.realpath(path))
+    for part in (path, content):
+        part.unlink(missing_ok=True)

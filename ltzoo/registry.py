@@ -19,6 +19,7 @@ from ltzoo.spec import REPO, REVISION, FileSpec
 
 __all__ = [
     "BRIDGE_FILES",
+    "NEEDED_FILES",
     "BridgeRow",
     "MetricRow",
     "PluginRow",
@@ -30,8 +31,10 @@ __all__ = [
 SCHEMA = 1
 BRIDGE_ID = re.compile(r"[a-z0-9][a-z0-9._-]*")
 PLUGIN_NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
-BRIDGE_FILES = ("config.json", "model.safetensors", "README.md")
-"""The files of a bridge; no other name is ever fetched."""
+NEEDED_FILES = ("config.json", "model.safetensors")
+"""The files that every bridge has."""
+BRIDGE_FILES = (*NEEDED_FILES, "README.md", "golden.safetensors")
+"""The files that a bridge may have; no other name is ever fetched."""
 
 Text = Annotated[str, Meta(min_length=1, max_length=4096)]
 
@@ -102,8 +105,8 @@ class BridgeRow(Record):
         require(len(set(names)) == len(names), "a file is listed twice")
         require(set(names) <= set(BRIDGE_FILES), f"a bridge has no files but {', '.join(BRIDGE_FILES)}")
         require(
-            {"config.json", "model.safetensors"} <= set(names),
-            "config.json and model.safetensors must be listed",
+            set(NEEDED_FILES) <= set(names),
+            f"{' and '.join(NEEDED_FILES)} must be listed",
         )
         for metric in self.metrics:
             require(

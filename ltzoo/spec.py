@@ -47,7 +47,7 @@ DATASET_ID = MODEL_ID
 LOADER = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 SHA256 = re.compile(r"[0-9a-f]{64}")
 REVISION = re.compile(r"[0-9a-f]{40}")
-REPO = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+REPO = re.compile(r"(?!.*(--|\.\.))[A-Za-z0-9][A-Za-z0-9_.-]{0,95}/[A-Za-z0-9][A-Za-z0-9_.-]{0,95}")
 
 LATENT_KINDS: dict[int, LatentKind] = {1: "vector", 2: "sequence", 3: "grid"}
 DATA_RANKS: dict[Modality, int | None] = {"image": 3, "audio": 2, "text": 0, "array": None}

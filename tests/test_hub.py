@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from ltzoo import hub
+from ltzoo.bridge.files import bridge_folder
 from ltzoo.errors import HubError, IntegrityError, OfflineError, PluginError, SpecError
 from ltzoo.spec import FileSpec, Source
 
@@ -70,7 +71,9 @@ def test_what_is_not_cached_and_cannot_be_fetched_is_said(cache, monkeypatch):
     from huggingface_hub import constants
 
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    with pytest.raises(OfflineError, match="org/name/sub/weights.safetensors is not cached") as caught:
+    with pytest.raises(
+        OfflineError, match="org/name/sub/weights.safetensors at aaaaaaaaaaaa is not cached"
+    ) as caught:
         hub.resolve_file(REMOTE, FILE.name)
     assert caught.value.exit_code == 4
     assert isinstance(caught.value, HubError)
@@ -82,7 +85,7 @@ def test_a_bridge_comes_from_the_cache_by_its_full_commit(cache, monkeypatch):
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     for name in ("config.json", "model.safetensors", "README.md"):
         (cache / name).write_text(name)
-    assert hub.bridge_folder(f"hf:org/name@{COMMIT}") == cache
+    assert bridge_folder(f"hf:org/name@{COMMIT}") == cache
     (cache / "model.safetensors").unlink()
     with pytest.raises(OfflineError):
-        hub.bridge_folder(f"hf:org/name@{COMMIT}")
+        bridge_folder(f"hf:org/name@{COMMIT}")

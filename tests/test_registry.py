@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ltzoo import hub
+from ltzoo.bridge.files import bridge_folder
 from ltzoo.errors import IntegrityError, LtzooError, SpecError, UnknownBridgeError, UsageError
 from ltzoo.registry import Registry, RegistrySource, bundled_registry
 from ltzoo.zoo import default_zoo
@@ -120,12 +120,12 @@ def test_the_user_s_registry_comes_first(tmp_path, monkeypatch):
     assert "a-b" in zoo.list_bridges(source="toy/a", target="toy/b")
     assert all(zoo.bridges[row["id"]].registry.path == path for row in rows)
     with pytest.raises(IntegrityError, match="cannot be read"):
-        hub.bridge_folder("a-b")
+        bridge_folder("a-b")
 
 
 @pytest.mark.parametrize("row", BUNDLED.bridges, ids=[row.id for row in BUNDLED.bridges])
 def test_every_bundled_bridge_is_as_its_row_says(row):
-    folder = hub.bridge_folder(row.id)
+    folder = bridge_folder(row.id)
     paths = [folder / file.name for file in row.files]
     assert sum(path.stat().st_size for path in paths) == row.size
     assert {path.name for path in folder.iterdir()} == {path.name for path in paths}
@@ -140,8 +140,14 @@ def test_every_bundled_bridge_is_as_its_row_says(row):
 
 def test_references_are_explicit(tmp_path):
     with pytest.raises(UnknownBridgeError, match="no bridge there"):
-        hub.bridge_folder(f"local:{tmp_path}")
-    with pytest.raises(UsageError, match="not a full reference"):
-        hub.bridge_folder("hf:org/repo")
-    with pytest.raises(UsageError, match="not a full reference"):
-        hub.bridge_folder("hf:org/repo@main")
+        bridge_folder(f"local:{tmp_path}")
+    for text in (
+        "hf:org",
+        "hf:org/repo@",
+        "hf:org/re..po",
+        "hf:org/repo@../x",
+        "hf:/repo",
+        "hf:org/repo@a.lock",
+    ):
+        with pytest.raises(UsageError, match="not a reference to a Hub repository"):
+            bridge_folder(text)

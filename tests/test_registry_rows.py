@@ -9,10 +9,10 @@ import pytest
 from bridge_samples import make_config
 
 from ltzoo.bridge import Bridge, Metric
+from ltzoo.bridge.files import bridge_folder
 from ltzoo.bridge.network import SharedAutoencoder
 from ltzoo.bridge.row import make_row, write_row
 from ltzoo.errors import BridgeError, SpecError
-from ltzoo.hub import bridge_folder
 from ltzoo.registry import Registry, RegistrySource
 
 HEADER = "# ours, and this comment stays\nschema = 1\n\n[[plugins]]\nname = 'x'\npackage = 'ltzoo-x'\ndescription = 'd'\n"

@@ -157,7 +157,7 @@ def make_bridge(*models, accuracy: float | None) -> Bridge:
 
 
 def make_row(folder, id: str, bridge: Bridge) -> BridgeRow:
-    files = [folder / name for name in BRIDGE_FILES]
+    files = [folder / name for name in BRIDGE_FILES if (folder / name).exists()]
     return BridgeRow(
         id=id,
         models=bridge.models,

@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 
 from ltzoo.bridge.config import BridgeConfig
+from ltzoo.bridge.files import bridge_folder
 from ltzoo.bridge.folder import read_folder, write_folder
 from ltzoo.bridge.network import BridgeNetwork
 from ltzoo.bridge.randomness import Purpose, check_seed, generator, normal
 from ltzoo.errors import BridgeError, FingerprintError, LatentsError
-from ltzoo.hub import bridge_folder
 from ltzoo.spec import ModelSpec, format_shape
 
 __all__ = ["Bridge"]
@@ -60,8 +60,8 @@ class Bridge:
         """Loads a bridge.
 
         Args:
-            reference: A folder as a `Path`; or as a string a registry's id, ``hf:org/repo@commit`` or
-                ``local:PATH``.
+            reference: A folder as a `Path`; or as a string a registry's id, ``hf:org/repo@commit``,
+                ``hf:org/repo`` (the newest commit, which is looked up) or ``local:PATH``.
             device: Where the weights go.
 
         Raises:

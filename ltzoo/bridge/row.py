@@ -11,7 +11,7 @@ from ltzoo.bridge.config import read_config
 from ltzoo.errors import BridgeError, SpecError
 from ltzoo.files import replacing
 from ltzoo.hub import file_sha256
-from ltzoo.registry import BRIDGE_FILES, BridgeRow, MetricRow, Registry
+from ltzoo.registry import BRIDGE_FILES, NEEDED_FILES, BridgeRow, MetricRow, Registry
 from ltzoo.spec import FileSpec, ModelSpec
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def make_row(
             figures to show.
         SpecError: Its config is not valid.
     """
-    paths = [folder / name for name in BRIDGE_FILES]
+    paths = [path for name in BRIDGE_FILES if (path := folder / name).exists() or name in NEEDED_FILES]
     try:
         config = read_config(paths[0].read_bytes(), where=str(paths[0]))
         files = tuple(FileSpec(name=path.name, sha256=file_sha256(path)) for path in paths)

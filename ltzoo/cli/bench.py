@@ -11,6 +11,7 @@ from ltzoo.cli.base import Command, json_option
 from ltzoo.cli.items import device_option, report_option
 from ltzoo.cli.output import note, print_json, print_table, progress_bar, progress_wanted
 from ltzoo.cli.params import MODEL
+from ltzoo.cli.references import offline_option
 from ltzoo.cli.train import check_models, complete_recipe, joined_name, load_latents, parse_data
 from ltzoo.errors import UsageError
 from ltzoo.spec import ModelSpec
@@ -80,6 +81,7 @@ def _seeds(context: click.Context, parameter: click.Parameter, value: str) -> tu
 )
 @report_option
 @device_option
+@offline_option
 @json_option
 def bench(
     models: tuple[ModelSpec, ...],

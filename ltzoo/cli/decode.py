@@ -10,6 +10,7 @@ from ltzoo.cli.base import Command, json_option
 from ltzoo.cli.items import device_option, output_option, plan_outputs, sheet_option, write_items, write_sheet
 from ltzoo.cli.output import print_ids, print_json
 from ltzoo.cli.params import MODEL
+from ltzoo.cli.references import offline_option
 from ltzoo.errors import CapabilityError, UsageError
 from ltzoo.spec import ModelSpec
 
@@ -22,6 +23,7 @@ from ltzoo.spec import ModelSpec
 @click.option("--part", type=click.Choice(["train", "validation", "test"]), help="Only this part of the set.")
 @click.option("--rows", metavar="FIRST[-LAST]", help="Only these rows, counted from 0.")
 @device_option
+@offline_option
 @json_option
 def decode(
     model: ModelSpec,

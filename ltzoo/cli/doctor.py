@@ -111,7 +111,7 @@ def _plugins() -> dict[str, str]:
 
 def _damage() -> list[str]:
     """What is wrong with ltzoo's own files and with the bundled bridges."""
-    from ltzoo.hub import bridge_folder
+    from ltzoo.bridge.files import bridge_folder
     from ltzoo.installer import recorded
     from ltzoo.settings import setting
     from ltzoo.zoo import default_zoo

@@ -13,6 +13,7 @@ from ltzoo.cli.inversion import check_encodes, inversion_content, invert_option,
 from ltzoo.cli.items import device_option
 from ltzoo.cli.output import note, print_ids, print_json
 from ltzoo.cli.params import MODEL
+from ltzoo.cli.references import offline_option
 from ltzoo.distributed import is_main
 from ltzoo.errors import UsageError
 from ltzoo.spec import ModelSpec, format_shape
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 @invert_option
 @click.option("--seed", type=click.IntRange(min=0), help="Of --invert.  [default: 0]")
 @device_option
+@offline_option
 @json_option
 def encode(
     model: ModelSpec,

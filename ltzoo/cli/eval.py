@@ -13,6 +13,7 @@ from ltzoo.cli.base import Command, json_option
 from ltzoo.cli.items import device_option, report_option
 from ltzoo.cli.output import note, print_json, print_table, progress_bar
 from ltzoo.cli.params import BRIDGE
+from ltzoo.cli.references import offline_option, pin
 from ltzoo.cli.train import load_latents, parse_data
 from ltzoo.errors import LtzooError, UsageError
 
@@ -42,6 +43,7 @@ BETTER = {"higher": "up", "lower": "down", "one": "1"}
 @click.option("--write", is_flag=True, help="Store the figures in the bridge's config.json and card.")
 @report_option
 @device_option
+@offline_option
 @json_option
 def evaluate(
     bridge: str,
@@ -57,7 +59,7 @@ def evaluate(
 ) -> None:
     """Measure BRIDGE on held-out latents, with true labels and a judge that nothing was trained on.
 
-    BRIDGE is an id of 'ltzoo bridges', local:PATH, or hf:org/repo@commit. Each figure is the mean of
+    BRIDGE is an id of 'ltzoo bridges', local:PATH, hf:org/repo, or hf:org/repo@commit. Each figure is the mean of
     three seeds, with its deviation over them and the 95 % interval over items.
     """
     if write and not bridge.startswith(LOCAL):
@@ -70,6 +72,7 @@ def evaluate(
     from ltzoo.zoo import get_model
 
     requirements = parse_requirements(require) if require is not None else ()
+    bridge = pin(bridge)
     used = load_bridge(bridge, device=device)
     models = tuple(get_model(model) for model in used.models)
     given = parse_data(data, models)

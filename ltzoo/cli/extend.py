@@ -10,6 +10,7 @@ from ltzoo.cli.base import Command, json_option
 from ltzoo.cli.items import device_option
 from ltzoo.cli.output import note, progress_wanted
 from ltzoo.cli.params import BRIDGE, MODEL
+from ltzoo.cli.references import offline_option, pin
 from ltzoo.cli.train import joined_name, load_latents, parse_data
 from ltzoo.cli.training import (
     check_new,
@@ -57,6 +58,7 @@ from ltzoo.spec import ModelSpec
 )
 @run_options
 @device_option
+@offline_option
 @json_option
 def extend(
     bridge: str,
@@ -74,7 +76,7 @@ def extend(
 ) -> None:
     """Add MODEL to a copy of BRIDGE, and print the copy's folder.
 
-    BRIDGE is an id of 'ltzoo bridges', local:PATH, or hf:org/repo@commit; it is left as it is. Only the new
+    BRIDGE is an id of 'ltzoo bridges', local:PATH, hf:org/repo, or hf:org/repo@commit; it is left as it is. Only the new
     model's layers are trained, with the bridge's recipe, on latents of all its models: translations between the
     others stay the same to the last bit. A run that was interrupted goes on where it was when the same command is
     given again.
@@ -84,8 +86,9 @@ def extend(
 
     from ltzoo.bridge import extend_bridge, load_bridge
     from ltzoo.bridge.extension import fits_half_precision
-    from ltzoo.hub import bridge_folder
+    from ltzoo.bridge.files import bridge_folder
 
+    bridge = pin(bridge)
     old = load_bridge(bridge)
     if model.id in old.models:
         raise UsageError(f"{bridge} joins {model.id} already", hint=f"it joins {', '.join(old.models)}")

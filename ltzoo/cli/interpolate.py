@@ -11,6 +11,7 @@ from ltzoo.cli.base import Command, json_option
 from ltzoo.cli.items import device_option, load_bridge_between, read_items
 from ltzoo.cli.output import print_ids, print_json
 from ltzoo.cli.params import BRIDGE, MODEL
+from ltzoo.cli.references import offline_option, pin
 from ltzoo.errors import CapabilityError, MediaError, UsageError
 from ltzoo.files import replaceable
 from ltzoo.spec import ModelSpec
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
     help="A picture for a strip, .gif for an animation, .wav for one sound.",
 )
 @device_option
+@offline_option
 @json_option
 def interpolate(
     first: str,
@@ -98,7 +100,7 @@ def interpolate(
     except OSError as error:
         raise MediaError(f"{output}: cannot be written: {error.strerror or error}") from error
     items = read_items([first, last], source)
-    used, ref = (None, None) if alone else load_bridge_between(bridge, source, target, device)
+    used, ref = (None, None) if alone else load_bridge_between(bridge and pin(bridge), source, target, device)
 
     import torch
 

@@ -21,6 +21,7 @@ COMMANDS = {
     "sample": ("ltzoo.cli.sample:sample", "Draw data from a model's prior."),
     "interpolate": ("ltzoo.cli.interpolate:interpolate", "Walk between two inputs, and translate the way."),
     "train": ("ltzoo.cli.train:train", "Train a bridge between models."),
+    "download": ("ltzoo.cli.download:download", "Download bridges and models into the cache."),
     "eval": ("ltzoo.cli.eval:evaluate", "Measure a bridge on held-out latents."),
     "bench": ("ltzoo.cli.bench:bench", "Rank every way to bridge models."),
     "models": ("ltzoo.cli.models:models", "List the models, or show one."),

@@ -11,6 +11,7 @@ from ltzoo.cli.base import Command, json_option
 from ltzoo.cli.items import device_option, output_option, plan_outputs, sheet_option, write_items, write_sheet
 from ltzoo.cli.output import note, print_ids, print_json
 from ltzoo.cli.params import MODEL
+from ltzoo.cli.references import offline_option
 from ltzoo.errors import CapabilityError, LatentsError, UsageError
 from ltzoo.files import replaceable
 from ltzoo.spec import DatasetSpec, ModelSpec
@@ -43,6 +44,7 @@ DEFAULT_CONFIDENCE = 0.9
 @output_option
 @sheet_option
 @device_option
+@offline_option
 @json_option
 def sample(
     model: ModelSpec,

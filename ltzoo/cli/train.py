@@ -13,6 +13,7 @@ from ltzoo.cli.base import Command, json_option
 from ltzoo.cli.items import device_option
 from ltzoo.cli.output import note, progress_wanted
 from ltzoo.cli.params import MODEL
+from ltzoo.cli.references import offline_option
 from ltzoo.cli.training import (
     check_new,
     command_line,
@@ -85,6 +86,7 @@ def complete_recipe(ctx: click.Context, param: click.Parameter, incomplete: str)
 )
 @run_options
 @device_option
+@offline_option
 @json_option
 def train(
     models: tuple[ModelSpec, ...],

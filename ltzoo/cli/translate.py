@@ -21,6 +21,7 @@ from ltzoo.cli.items import (
 )
 from ltzoo.cli.output import note, one_line, print_ids, print_json
 from ltzoo.cli.params import BRIDGE, MODEL
+from ltzoo.cli.references import offline_option, pin
 from ltzoo.errors import CapabilityError, UsageError
 from ltzoo.routes import Route
 from ltzoo.spec import ModelSpec
@@ -52,6 +53,7 @@ SHORT = 80
 @click.option("--seed", type=click.IntRange(min=0), help="Seed of --sample, and of --invert.")
 @invert_option
 @device_option
+@offline_option
 @json_option
 def translate(
     inputs: tuple[str, ...],
@@ -69,7 +71,8 @@ def translate(
     """Translate INPUT, data of one model, into data of another, and print the paths written.
 
     INPUT is a file (for text models also the text itself), or - for stdin. With several inputs, OUTPUT
-    is a folder. --bridge takes an id of 'ltzoo bridges', local:PATH, or hf:org/repo@commit.
+    is a folder. --bridge takes an id of 'ltzoo bridges', local:PATH, hf:org/repo, or
+    hf:org/repo@commit.
     """
     check_encodes(source, invert=invert, purpose=", so it cannot be translated from")
     if not target.can("decode"):
@@ -83,6 +86,7 @@ def translate(
         # A route that is not there is said at once: reading inputs and importing torch takes seconds.
         find_route(source.id, target.id)
     items = read_items(inputs, source)
+    bridges = tuple(pin(reference) for reference in bridges)
 
     import torch
 

@@ -1,0 +1,186 @@
+"""Questions to the Hugging Face Hub, through its own client, and what its refusals mean. Imported when they are asked."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import HfApi, constants, get_hf_file_metadata, hf_hub_download, hf_hub_url
+from huggingface_hub.errors import (
+    EntryNotFoundError,
+    FileMetadataError,
+    GatedRepoError,
+    HfHubHTTPError,
+    HFValidationError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+
+from ltzoo.errors import HubError, LtzooError, NoSuchFileError, OfflineError
+
+try:
+    import httpx2 as httpx
+except ImportError:  # what the client used before its version 2.4
+    import httpx  # type: ignore[import-not-found, no-redef]
+
+__all__ = ["api", "ask_commit", "asking", "download"]
+
+CONNECT_SECONDS = 3.0
+"""How long the Hub may take to answer at all. Its client would try for some 23 s."""
+LONGEST_WAIT = 60
+"""Seconds that the Hub may ask to wait for; the client waits for hours without a word."""
+
+
+def download(repo: str, revision: str, name: str, what: str) -> Path:
+    """Downloads one file of a repository at a full commit into the Hub's cache.
+
+    Args:
+        repo: ``org/name``.
+        revision: The full commit.
+        name: Path in the repository.
+        what: What to call it in messages.
+
+    Raises:
+        OfflineError: The Hub cannot be reached.
+        HubError: It refused, or the connection broke off too often.
+    """
+    with asking(what):
+        _reach(hf_hub_url(repo, name, revision=revision))
+        return Path(hf_hub_download(repo, name, revision=revision))
+
+
+def ask_commit(repo: str, revision: str) -> str:
+    """The full commit that a branch or tag stands at.
+
+    Raises:
+        OfflineError: The Hub cannot be reached.
+        HubError: It has no such repository or revision, or refused.
+    """
+    with asking(f"hf:{repo}@{revision}"):
+        commit = api().model_info(repo, revision=revision, timeout=CONNECT_SECONDS).sha
+    if commit is None:
+        raise HubError(f"hf:{repo}@{revision}: the Hub did not say its commit", hint=_endpoint_hint())
+    return commit
+
+
+def api() -> HfApi:
+    """The Hub's own interface."""
+    from ltzoo import __version__
+
+    return HfApi(library_name="ltzoo", library_version=__version__)
+
+
+@contextmanager
+def asking(what: str) -> Iterator[None]:
+    """Turns what the Hub's client raises in the block into errors of ltzoo.
+
+    Args:
+        what: What is asked for.
+    """
+    logger = logging.getLogger("huggingface_hub")
+    level = logger.level
+    # It says every try that failed in lines of its own; the last one is said here.
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    except LtzooError:
+        raise
+    except (httpx.HTTPError, httpx.InvalidURL, OSError, EntryNotFoundError, HFValidationError) as error:
+        raise _meaning(error, what) from error
+    finally:
+        logger.setLevel(level)
+
+
+def _reach(url: str) -> None:
+    """Asks for a file once, so that a Hub that cannot be reached, or has no time, is known within seconds."""
+    try:
+        get_hf_file_metadata(url, timeout=CONNECT_SECONDS)
+    except HfHubHTTPError as error:
+        wait = error.response.headers.get("Retry-After", "")
+        if error.response.status_code == 429 and wait.isdigit() and int(wait) > LONGEST_WAIT:
+            raise HubError(
+                f"the Hub asks to wait for {wait} s before the next download",
+                hint="give the same command again then; logged in, more is allowed: hf auth login",
+            ) from error
+        if error.response.status_code != 429 and error.response.status_code < 500:
+            raise
+        # The client waits and tries again.
+
+
+def _meaning(error: Exception, what: str) -> LtzooError:
+    """An error of the client, as one of ltzoo's."""
+    causes = [error]
+    while (cause := causes[-1].__cause__) is not None and isinstance(cause, Exception):
+        causes.append(cause)
+    for cause in causes:
+        if found := _known(cause, what):
+            return found
+    return HubError(f"{what}: {_first_line(error)}", hint="give the same command again")
+
+
+def _known(error: Exception, what: str) -> LtzooError | None:
+    if isinstance(error, GatedRepoError):
+        return HubError(
+            f"{what}: its owner asks people to agree to terms first",
+            hint=f"agree to them at {constants.ENDPOINT}/{_repo(what)}, then: hf auth login",
+        )
+    if isinstance(error, RepositoryNotFoundError):
+        return HubError(
+            f"{what}: no such repository, or a private one",
+            hint=f"ltzoo search {_repo(what).rsplit('/')[-1]}; for a private one first: hf auth login",
+        )
+    if isinstance(error, RevisionNotFoundError):
+        return HubError(
+            f"{what}: the repository has no such revision", hint=f"hf:{_repo(what)} is the newest one"
+        )
+    if isinstance(error, EntryNotFoundError) and isinstance(error, HfHubHTTPError):
+        return NoSuchFileError(
+            f"{what}: the repository has no such file", hint="ltzoo search finds repositories of ltzoo"
+        )
+    if isinstance(error, HfHubHTTPError):
+        return _status(error, what)
+    if isinstance(error, FileMetadataError | httpx.TooManyRedirects):
+        return HubError(f"{what}: no answer of a Hub: {_first_line(error)}", hint=_endpoint_hint())
+    if isinstance(error, httpx.ConnectError | httpx.TimeoutException | OfflineModeIsEnabled):
+        return OfflineError(
+            f"{what} is not cached, and the Hub cannot be reached ({constants.ENDPOINT})",
+            hint="go online and give the same command again, or check HF_ENDPOINT and HF_HUB_OFFLINE",
+        )
+    if isinstance(error, httpx.TransportError) or "Consistency check failed" in str(error):
+        return HubError(
+            f"{what}: the download broke off; nothing of it was kept", hint="give the same command again"
+        )
+    return None
+
+
+def _status(error: HfHubHTTPError, what: str) -> HubError:
+    status = error.response.status_code
+    if status in (401, 403):
+        return HubError(f"{what}: the Hub does not allow it ({status})", hint="hf auth login")
+    if status == 429:
+        return HubError(
+            f"{what}: the Hub has had too many questions", hint="give the same command again in a minute"
+        )
+    if status >= 500:
+        return HubError(
+            f"{what}: the Hub has trouble of its own ({status})", hint="give the same command again later"
+        )
+    return HubError(f"{what}: {_first_line(error)}")
+
+
+def _repo(what: str) -> str:
+    """``org/name`` out of what is asked for."""
+    return "/".join(what.removeprefix("hf:").split("@")[0].split(" ")[0].split("/")[:2])
+
+
+def _endpoint_hint() -> str:
+    return f"check HF_ENDPOINT ({constants.ENDPOINT})"
+
+
+def _first_line(error: Exception) -> str:
+    lines: list[Any] = [line for line in str(error).splitlines() if line.strip()]
+    return f"{lines[0]}" if lines else type(error).__name__
