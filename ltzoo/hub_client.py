@@ -27,7 +27,7 @@ try:
 except ImportError:  # what the client used before its version 2.4
     import httpx  # type: ignore[import-not-found, no-redef]
 
-__all__ = ["api", "ask_commit", "asking", "download"]
+__all__ = ["api", "ask_commit", "asking", "check_reachable", "download"]
 
 CONNECT_SECONDS = 3.0
 """How long the Hub may take to answer at all. Its client would try for some 23 s."""
@@ -72,6 +72,11 @@ def api() -> HfApi:
     from ltzoo import __version__
 
     return HfApi(library_name="ltzoo", library_version=__version__)
+
+
+def check_reachable() -> None:
+    """Asks the Hub anything, so that one that cannot be reached is known within seconds; for use in `asking`."""
+    httpx.head(constants.ENDPOINT, timeout=CONNECT_SECONDS)
 
 
 @contextmanager
