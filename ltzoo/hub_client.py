@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +21,7 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from ltzoo.errors import HubError, LtzooError, NoSuchFileError, OfflineError
+from ltzoo.errors import HubError, IntegrityError, LtzooError, NoSuchFileError, OfflineError
 
 try:
     import httpx2 as httpx
@@ -31,6 +32,8 @@ __all__ = ["api", "ask_commit", "asking", "check_reachable", "download"]
 
 CONNECT_SECONDS = 3.0
 """How long the Hub may take to answer at all. Its client would try for some 23 s."""
+ETAG = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+"""Of a file: git's hash, or the sha256 of a large one."""
 LONGEST_WAIT = 60
 """Seconds that the Hub may ask to wait for; the client waits for hours without a word."""
 
@@ -87,9 +90,11 @@ def asking(what: str) -> Iterator[None]:
         what: What is asked for.
     """
     logger = logging.getLogger("huggingface_hub")
-    level = logger.level
+    level, telemetry = logger.level, constants.HF_HUB_DISABLE_TELEMETRY
     # It says every try that failed in lines of its own; the last one is said here.
     logger.setLevel(logging.ERROR)
+    # Else it first asks, once a day, for a list of programs to tell the Hub of.
+    constants.HF_HUB_DISABLE_TELEMETRY = True
     try:
         yield
     except LtzooError:
@@ -98,12 +103,20 @@ def asking(what: str) -> Iterator[None]:
         raise _meaning(error, what) from error
     finally:
         logger.setLevel(level)
+        constants.HF_HUB_DISABLE_TELEMETRY = telemetry
 
 
 def _reach(url: str) -> None:
-    """Asks for a file once, so that a Hub that cannot be reached, or has no time, is known within seconds."""
+    """Asks for a file once, so that a Hub that cannot be reached, or has no time, is known within seconds.
+
+    The client names a file in its cache by what the Hub calls its content, whatever that is: here it must be a hash.
+    """
     try:
-        get_hf_file_metadata(url, timeout=CONNECT_SECONDS)
+        etag = get_hf_file_metadata(url, timeout=CONNECT_SECONDS).etag
+        if etag is not None and not ETAG.fullmatch(etag):
+            raise IntegrityError(
+                "the Hub announces a file by something that is no hash", hint=_endpoint_hint()
+            )
     except HfHubHTTPError as error:
         wait = error.response.headers.get("Retry-After", "")
         if error.response.status_code == 429 and wait.isdigit() and int(wait) > LONGEST_WAIT:
