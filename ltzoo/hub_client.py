@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,7 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
+from huggingface_hub.utils.tqdm import disable_progress_bars, enable_progress_bars
 
 from ltzoo.errors import HubError, IntegrityError, LtzooError, NoSuchFileError, OfflineError
 
@@ -95,6 +97,9 @@ def asking(what: str) -> Iterator[None]:
     logger.setLevel(logging.ERROR)
     # Else it first asks, once a day, for a list of programs to tell the Hub of.
     constants.HF_HUB_DISABLE_TELEMETRY = True
+    no_bars = not sys.stderr.isatty() and constants.HF_HUB_DISABLE_PROGRESS_BARS is None
+    if no_bars:
+        disable_progress_bars()
     try:
         yield
     except LtzooError:
@@ -104,6 +109,8 @@ def asking(what: str) -> Iterator[None]:
     finally:
         logger.setLevel(level)
         constants.HF_HUB_DISABLE_TELEMETRY = telemetry
+        if no_bars:
+            enable_progress_bars()
 
 
 def _reach(url: str) -> None:
