@@ -453,7 +453,7 @@ def test_the_cards_front_matter_is_yaml():
 
 
 @pytest.mark.parametrize(
-    "text", ["\x7f", "\x85", "\x9b1m", "\ufffe", "a: b\n---\n", "\"'", "\U0001f600", "# x"]
+    "text", ["\x7f", "\x85", "\x9b1m", "a\u2028b", "\ufffe", "a: b\n---\n", "\"'", "\U0001f600", "# x"]
 )
 def test_no_text_of_a_metric_breaks_the_front_matter(text):
     import yaml

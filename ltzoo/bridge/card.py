@@ -148,9 +148,9 @@ def _license_lines(license: str) -> list[str]:
 
 
 def _yaml(value: Any) -> str:
-    """A value as YAML, in the form of JSON, which YAML contains but for characters that are not printable."""
+    """A value as YAML, in the form of JSON, which YAML contains but for some characters."""
     text = json.dumps(value, ensure_ascii=False)
-    return re.sub(r"[\x7f-\x84\x86-\x9f\ufffe\uffff]", lambda match: f"\\u{ord(match[0]):04x}", text)
+    return re.sub(r"[\x7f-\x9f\u2028\u2029\ufffe\uffff]", lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def _front_matter(config: BridgeConfig, publication: Publication | None) -> str:
