@@ -54,6 +54,16 @@ def hub_environment(hub, tmp_path, monkeypatch) -> HubEnvironment:
 
 
 @pytest.fixture
+def waits(monkeypatch) -> list[float]:
+    """Nothing sleeps in this process; gives the seconds that were to be slept, as by a client before it retries."""
+    import time
+
+    asked: list[float] = []
+    monkeypatch.setattr(time, "sleep", asked.append)
+    return asked
+
+
+@pytest.fixture
 def no_connections():
     """The test fails if it attempts to open a connection, even if that is caught; gives the attempts."""
     with forbid_connections() as attempts:

@@ -11,7 +11,8 @@ of its own): downloads never offer it, and for uploads the client is told not to
         hub.bytes_sent("org/name", "model.safetensors")
 
 Modules: ``repositories`` (commits, branches, tags, pull requests), ``cards`` (what is read from a README.md),
-``faults``, ``api`` (what each address answers), ``wire`` (HTTP), ``server`` (`TestHub`), ``environment`` (points
+``faults``, ``api`` and ``routes`` (which function answers at which address), ``reading``, ``writing``, ``files``
+(what they answer), ``answers`` (requests, answers, refusals), ``wire`` (HTTP), ``server`` (`TestHub`), ``environment`` (points
 a client at a hub, in this process and in others), ``guard`` (no connection may be opened).
 """
 

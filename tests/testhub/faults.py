@@ -12,6 +12,7 @@ class Fault(Enum):
     """What goes wrong. A value, where there is one, is given to `Faults.add`."""
 
     # In place of the answer.
+    LATE = "there is none for long; value: for how many seconds, until the hub stops unless given"
     REDIRECT_LOOP = "redirected to itself"
     RATE_LIMITED = "429; value: the seconds of Retry-After, 0 unless given"
     SERVER_ERROR = "a status of 5xx; value: which, 500 unless given"

@@ -36,6 +36,7 @@ class TestHub(AbstractContextManager["TestHub"]):
         self.api = Api(ACCOUNTS)
         self.faults = Faults()
         self.requests: list[Logged] = []
+        self.errors: list[BaseException] = []  # the hub's own
         self.stopping = threading.Event()
         self._listeners: list[Listener] = []
         self._ports = (0, 0)
@@ -48,6 +49,8 @@ class TestHub(AbstractContextManager["TestHub"]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+        if self.errors:
+            raise self.errors[0]
 
     def start(self) -> None:
         """Listens, at the same ports as before if it was stopped."""

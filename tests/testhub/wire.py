@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import socket
 import socketserver
 import struct
+import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING
 
-from . import api
-from .api import Answer, Request
+from . import answers
+from .answers import Answer, Request
 from .faults import ANSWER, BODY, HEADERS, Fault, Rule
 
 if TYPE_CHECKING:
@@ -58,16 +60,17 @@ class Listener(socketserver.ThreadingTCPServer):
         self.close_request(request)  # without the FIN of a shutdown: a reset must come first
 
     def handle_error(self, request, client_address) -> None:
-        """A client that goes away is no error of the hub."""
+        """A client that goes away is no error of the hub; what is one is raised at its end."""
+        error = sys.exception()
+        if not isinstance(error, OSError):
+            self.hub.errors.append(error)
 
     def stop(self) -> None:
         self.shutdown()
         self.thread.join()
         for connection in list(self.connections):
-            try:
+            with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
         self.server_close()
 
 
@@ -80,6 +83,9 @@ class Handler(BaseHTTPRequestHandler):
         hub = self.server.hub
         request = Request(self.command, self.path, self.headers, self._body())
         rule = hub.faults.take(ANSWER, request.method, request.path)
+        if rule and rule.fault is Fault.LATE:
+            hub.stopping.wait(None if rule.value is None else float(rule.value))
+            rule = None
         answer = refused(rule, request) if rule else hub.api.answer(request)
         if rule is None and {"etag", "x-linked-etag"} & {name.lower() for name in answer.headers}:
             rule = hub.faults.take(HEADERS, request.method, request.path)
@@ -154,12 +160,12 @@ class Handler(BaseHTTPRequestHandler):
 
 def refused(rule: Rule, request: Request) -> Answer:
     """The answer of a fault that stands in place of one."""
-    simple: dict[Fault, Callable[[], api.Refusal]] = {
-        Fault.REPOSITORY_GONE: api.repository_gone,
-        Fault.REVISION_GONE: lambda: api.revision_gone("unknown"),
-        Fault.ENTRY_GONE: api.entry_gone,
-        Fault.UNAUTHORISED: api.unauthorised,
-        Fault.GATED: lambda: api.gated("this", known=True),
+    simple: dict[Fault, Callable[[], answers.Refusal]] = {
+        Fault.REPOSITORY_GONE: answers.repository_gone,
+        Fault.REVISION_GONE: lambda: answers.revision_gone("unknown"),
+        Fault.ENTRY_GONE: answers.entry_gone,
+        Fault.UNAUTHORISED: answers.unauthorised,
+        Fault.GATED: lambda: answers.gated("this", known=True),
     }
     if rule.fault in simple:
         return simple[rule.fault]().answer
