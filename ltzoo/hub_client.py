@@ -142,9 +142,11 @@ def asking(what: str) -> Iterator[None]:
         what: What is asked for.
     """
     logger = logging.getLogger("huggingface_hub")
-    level = logger.level
+    level, telemetry = logger.level, constants.HF_HUB_DISABLE_TELEMETRY
     # It says every try that failed in lines of its own; the last one is said here.
     logger.setLevel(logging.ERROR)
+    # For its telemetry it would ask the Hub something else first, and wait 3 s more for one that does not answer.
+    constants.HF_HUB_DISABLE_TELEMETRY = True
     try:
         yield
     except LtzooError:
@@ -153,6 +155,7 @@ def asking(what: str) -> Iterator[None]:
         raise _meaning(error, what) from error
     finally:
         logger.setLevel(level)
+        constants.HF_HUB_DISABLE_TELEMETRY = telemetry
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from ltzoo.errors import OfflineError, SpecError, UsageError
 from ltzoo.plugins import warn
 from ltzoo.references import HubReference, parse_hub_reference, reference_kind
 from ltzoo.registry import REGISTRY_FILE, BridgeRow, Registry, RegistrySource, bundled_registry
-from ltzoo.settings import config_path, config_value, editing_list, setting_list
+from ltzoo.settings import append_entry, config_path, config_value, editing_list, setting_list
 from ltzoo.suggestions import suggest
 
 __all__ = [
@@ -116,7 +116,7 @@ def add_registry(entry: str) -> RegistrySource:
         raise UsageError("the bundled registry is always read, after your own", hint="ltzoo registry list")
     fetch_registry(source)
     with editing_list(SETTING) as entries:
-        entries.append(entry)
+        append_entry(entries, entry)
     return source
 
 

@@ -61,16 +61,17 @@ def check_rows(
 def _beside(source: RegistrySource, row: BridgeRow) -> Iterator[Problem]:
     assert source.path is not None
     assert row.path is not None
-    folder = source.path.parent / row.path
-    size = 0
-    for file in row.files:
+    paths = [source.path.parent / row.path / file.name for file in row.files]
+    is_right = True
+    for path, file in zip(paths, row.files, strict=True):
         try:
-            check_file(folder / file.name, file)
-            size += (folder / file.name).stat().st_size
+            check_file(path, file)
         except IntegrityError as error:
+            is_right = False
             yield Problem(bridge=row.id, text=str(error), is_integrity=True)
-            return
-    yield from _sized(row, size)
+    # Of other files the size says nothing more.
+    if is_right:
+        yield from _sized(row, sum(path.stat().st_size for path in paths))
 
 
 def _on_the_hub(row: BridgeRow) -> Iterator[Problem]:

@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, MutableSequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ltzoo.errors import SpecError
 
+if TYPE_CHECKING:
+    from tomlkit.items import Array
+
 __all__ = [
+    "append_entry",
     "config_path",
     "config_value",
     "editing_list",
@@ -91,13 +95,17 @@ def is_overridden(name: str) -> bool:
 
 
 @contextmanager
-def editing_list(name: str) -> Iterator[MutableSequence[str]]:
+def editing_list(name: str) -> Iterator[Array]:
     """Gives a list of ``config.toml`` to be changed; when the block ends well, the file is written.
 
-    Comments and everything else in the file stay as they are. A file or key that is missing is made.
+    Comments stay, but for one behind an entry that goes, and so does everything else in the file. A file or key that
+    is missing is made.
 
     Args:
         name: The key.
+
+    Yields:
+        The list. Entries are put behind the others with `append_entry`; they are replaced and removed as in any list.
 
     Raises:
         SpecError: The file is damaged, or cannot be changed without changing something else.
@@ -129,6 +137,15 @@ def editing_list(name: str) -> Iterator[MutableSequence[str]]:
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary:
         temporary.write_bytes(text.encode())
+
+
+def append_entry(entries: Array, text: str) -> None:
+    """Puts an entry behind the others of a list that is being edited."""
+    if "\n" in entries.as_string():
+        # Array.append would put it into a comment behind the last entry.
+        entries.add_line(text, indent="  ")
+    else:
+        entries.append(text)
 
 
 def _listed(parts: list[str]) -> list[str]:
