@@ -25,6 +25,7 @@ from huggingface_hub.utils import build_hf_headers, hf_raise_for_status, http_ba
 from huggingface_hub.utils.tqdm import disable_progress_bars, enable_progress_bars
 
 from ltzoo.errors import HubError, IntegrityError, LtzooError, NoSuchFileError, OfflineError
+from ltzoo.spec import REVISION
 
 try:
     import httpx2 as httpx
@@ -66,10 +67,12 @@ def ask_commit(repo: str, revision: str) -> str:
         OfflineError: The Hub cannot be reached.
         HubError: It has no such repository or revision, or refused.
     """
-    with asking(f"hf:{repo}@{revision}"):
+    what = f"hf:{repo}@{revision}"
+    with asking(what), _understanding(what):
         commit = api().model_info(repo, revision=revision, timeout=CONNECT_SECONDS).sha
-    if commit is None:
-        raise HubError(f"hf:{repo}@{revision}: the Hub did not say its commit", hint=_endpoint_hint())
+    # It becomes the name of a folder in the cache.
+    if commit is None or not REVISION.fullmatch(str(commit)):
+        raise HubError(f"{what}: the Hub says no commit", hint=_endpoint_hint())
     return commit
 
 

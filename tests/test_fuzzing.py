@@ -20,7 +20,7 @@ MEASURE = """
 import re, sys
 from pathlib import Path
 import fuzzing
-peak = lambda: int(re.search(r"VmHWM: *([0-9]+)", Path("/proc/self/status").read_text())[1]) // 1024
+peak = lambda: int(re.search(r"VmHWM:\\s*([0-9]+)", Path("/proc/self/status").read_text())[1]) // 1024
 targets = fuzzing.targets(Path(sys.argv[1]))
 for name, target in targets.items():
     target.read(target.seed)
