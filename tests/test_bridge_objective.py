@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -223,6 +224,37 @@ def test_translations_take_turns_over_the_models():
     assert {pair for pairs in seen for pair in pairs} == {
         (a, b) for a in range(3) for b in range(3) if a != b
     }
+
+
+def test_comparisons_of_codes_take_the_same_turns(monkeypatch):
+    """No two models are compared twice in a step, and all have been after k - 1 steps."""
+    sizes = (4, 4, 4, 4)
+    net, seen = network(3, sizes), []
+    means = {}
+    encode = net.encode
+
+    def noted(x, end, **options):
+        mean, std = encode(x, end, **options)
+        means[end] = mean
+        return mean, torch.zeros_like(std) + 1e-9
+
+    def compared(a, b, directions):
+        near = [
+            next(end for end, mean in means.items() if torch.allclose(by_class(mean, 3), z, atol=1e-4))
+            for z in (a, b)
+        ]
+        seen[-1].append(tuple(near))
+        return a.sum() * 0
+
+    monkeypatch.setattr(net, "encode", noted)
+    monkeypatch.setattr(objective, "sliced_wasserstein", compared)
+    inner = Objective(plain_recipe(translation_weight=0.0))
+    for step in range(3):
+        seen.append([])
+        inner.terms(net, batch(sizes), rng(), step)
+    assert [len(pairs) for pairs in seen] == [4, 2, 4]
+    assert all(len(set(pairs)) == len(pairs) for pairs in seen)
+    assert {pair for pairs in seen for pair in pairs} == set(combinations(range(4), 2))
 
 
 def test_cycles_of_the_identity_cost_nothing_but_noise():

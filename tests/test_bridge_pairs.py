@@ -12,7 +12,11 @@ from bridge_samples import make_spec, tiny_recipe
 from sklearn.linear_model import Ridge
 
 from ltzoo.bridge import Bridge, get_recipe, train_bridge, training_part, validation_part
-from ltzoo.bridge.pairs import hold_out_together
+from ltzoo.bridge.config import LabelMap
+from ltzoo.bridge.networks import make_architecture, make_network
+from ltzoo.bridge.pair_term import PairTerm
+from ltzoo.bridge.pairs import Pairs, hold_out_together
+from ltzoo.bridge.sampling import TrainingSet
 from ltzoo.errors import TrainingError, UsageError
 from ltzoo.latents import SPLITS, LatentSet
 from ltzoo.spec import ModelSpec
@@ -354,6 +358,20 @@ def test_pairs_between_some_models_count_beside_the_other_terms():
         assert ("pair" in report.losses[-1].terms) == (pairs == "auto")
     assert "translation" in report.losses[-1].terms
     assert errors["auto"] < 0.8 * errors["none"]
+
+
+def test_beside_other_terms_pairs_take_the_place_of_one_model():
+    """There and back together have as many rows as a model; alone, they have the batch each."""
+    paired = [TrainingSet(one, LabelMap(origin="none"), "cpu") for one in curved()]
+    sets = [*paired, TrainingSet(latents_of(C, np.arange(300)), LabelMap(origin="none"), "cpu")]
+    keys = np.arange(len(paired[0]))
+    pairs = Pairs({(0, 1): np.stack([keys, keys], axis=1)})
+    recipe = tiny_recipe(batch=60)
+    for members, alone, rows in ((sets, False, 20), (paired, True, 60)):
+        sizes = tuple(one.mean.shape[1] for one in members)
+        network = make_network(make_architecture(recipe, sizes, 0, paired=alone))
+        (_, found) = PairTerm(members, network, pairs, recipe, 0).rows(0)
+        assert found.shape == (rows, 2)
 
 
 def test_items_without_a_label_or_a_partner_take_part():

@@ -183,7 +183,7 @@ class _Extension(Run):
         if isinstance(self.network, BasedAutoencoder):
             prepare_added(self.network, self.sets, self.recipe, self.identity.seed)
         if self.recipe.translation_weight and self.recipe.steps:
-            levels = self._sampler.rows_a_class
+            levels = self._pairs[0][1].rows_a_class
             *old, new = quantile_tables(self.network, self.sets, levels, self.identity.seed)
             self._pairs = [
                 (pair, sampler, Objective(self.recipe, [table, new]))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -141,8 +140,8 @@ class Objective:
         """The terms, unweighted.
 
         Each term draws its own sample of z' from the one posterior. Translations of a step go from every
-        model to one other, which takes turns, so that a step's cost grows with the models and not with
-        their pairs.
+        model to one other, which takes turns, and so do comparisons of the models' z': a step's cost
+        grows with the latents in it and not with the pairs of models.
 
         Args:
             network: The network, whose parameters get the gradients.
@@ -154,6 +153,8 @@ class Objective:
             Scalars, by the names of the weights in `weigh`.
         """
         recipe, models = self._recipe, len(batch.inputs)
+        shift = 1 + step % (models - 1)
+        routes = [(end, (end + shift) % models) for end in range(models)]
         groups = max(network.architecture.classes, 1)
         known = recipe.class_wise
         posteriors = [network.encode(x, end, known=known) for end, x in enumerate(batch.inputs)]
@@ -176,14 +177,12 @@ class Objective:
                     codes[b],
                     unit_directions(rng, codes[a].shape[2], recipe.projections).to(codes[a].device),
                 )
-                for a, b in combinations(range(models), 2)
+                for a, b in dict.fromkeys(tuple(sorted(route)) for route in routes)
             )
         if recipe.classifier_weight and batch.classes is not None:
             classes = batch.classes
             terms["classifier"] = _mean(F.cross_entropy(network.class_logits(z), classes) for z in samples())
         if recipe.translates:
-            shift = 1 + step % (models - 1)
-            routes = [(end, (end + shift) % models) for end in range(models)]
             codes = samples()
             translated = [(a, b, network.decode(codes[a], b, known=known)) for a, b in routes]
             terms.update(self._translation_terms(network, batch, translated, groups, rng))

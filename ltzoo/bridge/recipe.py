@@ -44,7 +44,8 @@ class Recipe(Record):
         inference_members: How many such networks a model has; their log-probabilities are averaged.
         temperature: That the inferred classes' logits are divided by; less is more decided.
         steps: Optimiser steps. With 0, the bridge is its base.
-        batch: Latents of each model a step; positions, with a convolutional trunk.
+        batch: Latents of each model a step, if there are two; more models share as many as two have (`batch_of`).
+            Positions, with a convolutional trunk.
         learning_rate: Adam's, at its highest.
         schedule: ``constant``, or ``one-cycle``: a tenth of the steps up, the rest down to nothing,
             both along a cosine.
@@ -140,6 +141,10 @@ class Recipe(Record):
             if getattr(self, name):
                 where = f"on the base {self.base}" if based else "without a base"
                 raise SpecError(f"recipe '{self.name}': {name} has no effect {where} and must be 0")
+
+    def batch_of(self, models: int) -> int:
+        """Latents of each model a step, of so many models: a step costs about the same whatever their number."""
+        return max(2 * self.batch // max(models, 2), 2)
 
     @property
     def pair_base(self) -> str:
