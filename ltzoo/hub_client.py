@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,18 +21,21 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
+from huggingface_hub.utils.tqdm import disable_progress_bars, enable_progress_bars
 
-from ltzoo.errors import HubError, LtzooError, NoSuchFileError, OfflineError
+from ltzoo.errors import HubError, IntegrityError, LtzooError, NoSuchFileError, OfflineError
 
 try:
     import httpx2 as httpx
 except ImportError:  # what the client used before its version 2.4
     import httpx  # type: ignore[import-not-found, no-redef]
 
-__all__ = ["api", "ask_commit", "asking", "download"]
+__all__ = ["api", "ask_commit", "asking", "check_reachable", "download"]
 
 CONNECT_SECONDS = 3.0
 """How long the Hub may take to answer at all. Its client would try for some 23 s."""
+ETAG = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+"""Of a file: git's hash, or the sha256 of a large one."""
 LONGEST_WAIT = 60
 """Seconds that the Hub may ask to wait for; the client waits for hours without a word."""
 
@@ -74,6 +79,11 @@ def api() -> HfApi:
     return HfApi(library_name="ltzoo", library_version=__version__)
 
 
+def check_reachable() -> None:
+    """Asks the Hub anything, so that one that cannot be reached is known within seconds; for use in `asking`."""
+    httpx.head(constants.ENDPOINT, timeout=CONNECT_SECONDS)
+
+
 @contextmanager
 def asking(what: str) -> Iterator[None]:
     """Turns what the Hub's client raises in the block into errors of ltzoo.
@@ -82,9 +92,14 @@ def asking(what: str) -> Iterator[None]:
         what: What is asked for.
     """
     logger = logging.getLogger("huggingface_hub")
-    level = logger.level
+    level, telemetry = logger.level, constants.HF_HUB_DISABLE_TELEMETRY
     # It says every try that failed in lines of its own; the last one is said here.
     logger.setLevel(logging.ERROR)
+    # Else it first asks, once a day, for a list of programs to tell the Hub of.
+    constants.HF_HUB_DISABLE_TELEMETRY = True
+    no_bars = not sys.stderr.isatty() and constants.HF_HUB_DISABLE_PROGRESS_BARS is None
+    if no_bars:
+        disable_progress_bars()
     try:
         yield
     except LtzooError:
@@ -93,12 +108,22 @@ def asking(what: str) -> Iterator[None]:
         raise _meaning(error, what) from error
     finally:
         logger.setLevel(level)
+        constants.HF_HUB_DISABLE_TELEMETRY = telemetry
+        if no_bars:
+            enable_progress_bars()
 
 
 def _reach(url: str) -> None:
-    """Asks for a file once, so that a Hub that cannot be reached, or has no time, is known within seconds."""
+    """Asks for a file once, so that a Hub that cannot be reached, or has no time, is known within seconds.
+
+    The client names a file in its cache by what the Hub calls its content, whatever that is: here it must be a hash.
+    """
     try:
-        get_hf_file_metadata(url, timeout=CONNECT_SECONDS)
+        etag = get_hf_file_metadata(url, timeout=CONNECT_SECONDS).etag
+        if etag is not None and not ETAG.fullmatch(etag):
+            raise IntegrityError(
+                "the Hub announces a file by something that is no hash", hint=_endpoint_hint()
+            )
     except HfHubHTTPError as error:
         wait = error.response.headers.get("Retry-After", "")
         if error.response.status_code == 429 and wait.isdigit() and int(wait) > LONGEST_WAIT:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from testhub import HubEnvironment, TestHub, forbid_connections
 
 from ltzoo import zoo
 
@@ -34,6 +35,40 @@ def ltzoo(capsys):
         return code, out, err
 
     return call
+
+
+@pytest.fixture
+def hub():
+    """A Hub on this machine that tests fill, watch and disturb."""
+    with TestHub() as running:
+        yield running
+
+
+@pytest.fixture
+def hub_environment(hub, tmp_path, monkeypatch) -> HubEnvironment:
+    """This process's Hub client, and those of others started through it, ask the test's own hub."""
+    from huggingface_hub.utils import close_session
+
+    yield HubEnvironment(monkeypatch, hub.endpoint, tmp_path / "hf")
+    close_session()
+
+
+@pytest.fixture
+def waits(monkeypatch) -> list[float]:
+    """Nothing sleeps in this process; gives the seconds that were to be slept, as by a client before it retries."""
+    import time
+
+    asked: list[float] = []
+    monkeypatch.setattr(time, "sleep", asked.append)
+    return asked
+
+
+@pytest.fixture
+def no_connections():
+    """The test fails if it attempts to open a connection, even if that is caught; gives the attempts."""
+    with forbid_connections() as attempts:
+        yield attempts
+    assert not attempts
 
 
 @pytest.fixture(scope="module")

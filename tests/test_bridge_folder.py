@@ -446,8 +446,10 @@ def test_the_cards_front_matter_is_yaml():
 
     from ltzoo.bridge.card import card_text
 
-    front = yaml.safe_load(card_text(make_config()).split("---\n")[1])
-    assert front == {"library_name": "ltzoo", "tags": ["ltzoo", "latent-translation", "array"]}
+    config = make_config()
+    front = yaml.safe_load(card_text(config).split("---\n")[1])
+    joins = [f"joins:{end.spec.id}" for end in config.models]
+    assert front == {"library_name": "ltzoo", "tags": ["ltzoo", "latent-translation", "array", *joins]}
 
 
 def test_listing_needs_no_torch():

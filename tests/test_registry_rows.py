@@ -45,7 +45,7 @@ def save(folder, *, metrics: bool = True, command: str | None = "ltzoo train toy
 
 
 def row(folder, registry, id: str = "ab"):
-    return make_row(folder, id=id, license="MIT", requirement=lambda spec: "ltzoo-toy>=1", registry=registry)
+    return make_row(folder, id=id, license="MIT", requirement=lambda spec: "ltzoo-toy>=1", place=registry)
 
 
 def test_an_extended_bridge_has_the_commands_and_the_date_of_all_its_runs(tmp_path, registry):

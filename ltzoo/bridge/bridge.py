@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from ltzoo.bridge.folder import read_folder, write_folder
 from ltzoo.bridge.network import BridgeNetwork
 from ltzoo.bridge.randomness import Purpose, check_seed, generator, normal
 from ltzoo.errors import BridgeError, FingerprintError, LatentsError
+from ltzoo.registry import BridgeRow
 from ltzoo.spec import ModelSpec, format_shape
 
 __all__ = ["Bridge"]
@@ -86,6 +88,42 @@ class Bridge:
                 that dtype.
         """
         write_folder(Path(folder), self.config, self.network, dtype)
+
+    def push_to_hub(
+        self,
+        repo: str,
+        *,
+        license: str,
+        private: bool = False,
+        licenses_checked: bool = False,
+        message: str | None = None,
+        dtype: torch.dtype = torch.float32,
+    ) -> BridgeRow:
+        """Publishes the bridge on the Hugging Face Hub, in one commit; see ``ltzoo publish``.
+
+        Args:
+            repo: ``org/name``.
+            license: Of its weights: an SPDX identifier, or ``other: where to read it``.
+            private: Make the repository private, if it is new.
+            licenses_checked: You have read the licences of models and data that ltzoo does not know.
+            message: Of the commit.
+            dtype: Of the stored weights.
+
+        Returns:
+            The row that lists it in a registry; it has the commit.
+
+        Raises:
+            UsageError: Licences of models or data forbid it.
+            BridgeError: The bridge has no figures (`ltzoo.evaluation.evaluate_bridge`), or no command.
+            OfflineError, HubError: The Hub cannot be reached, or refused.
+        """
+        from ltzoo.bridge.publishing import prepare, upload
+
+        with tempfile.TemporaryDirectory(prefix="ltzoo-bridge-") as temporary:
+            folder = Path(temporary, "bridge")
+            self.save_pretrained(folder, dtype=dtype)
+            with prepare(folder, repo, license=license, licenses_checked=licenses_checked) as prepared:
+                return upload(prepared, private=private, message=message).row
 
     def check_models(self, specs: Iterable[ModelSpec]) -> None:
         """Makes sure that models at hand are the ones that the bridge was trained on.

@@ -5,21 +5,43 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import permutations
 from typing import Any
 
 from ltzoo.bridge.config import BridgeConfig, Metric, Provenance
+from ltzoo.licenses import find_license
 from ltzoo.spec import format_shape
 
-__all__ = ["card_text"]
+__all__ = ["Publication", "card_text"]
 
 
-def card_text(config: BridgeConfig) -> str:
-    """The card, as Markdown with the front matter that the Hugging Face Hub reads."""
+@dataclass(frozen=True, kw_only=True)
+class Publication:
+    """What a card says beside the config once the bridge is published.
+
+    Attributes:
+        repo: ``org/name`` on the Hub.
+        license: Of the bridge's weights: an SPDX identifier, or ``other: where to read it``.
+        plugins: Requirements of the packages that serve the models.
+    """
+
+    repo: str
+    license: str
+    plugins: tuple[str, ...]
+
+
+def card_text(config: BridgeConfig, publication: Publication | None = None) -> str:
+    """The card, as Markdown with the front matter that the Hugging Face Hub reads.
+
+    Args:
+        config: The bridge's.
+        publication: Where it is published and under which licence, if it is.
+    """
     specs = [end.spec for end in config.models]
     ids = [spec.id for spec in specs]
-    source, target = ids[0], ids[1]
     parts = [
-        _front_matter(config),
+        _front_matter(config, publication),
         f"# Bridge: {' ↔ '.join(ids)}",
         "A bridge of ltzoo: a small network, trained on latents alone, that translates between the latent spaces "
         "of these frozen models ([Tian & Engel, 2019](https://arxiv.org/abs/1902.08261)).",
@@ -31,16 +53,11 @@ def card_text(config: BridgeConfig) -> str:
             ),
         ),
         "## Use",
-        "```python\n"
-        "from pathlib import Path\n\n"
-        "from ltzoo.bridge import Bridge\n\n"
-        'bridge = Bridge.from_pretrained(Path("path/to/this/folder"))\n'
-        f"latents = bridge.translate(z, source={json.dumps(source)}, target={json.dumps(target)})\n"
-        "```",
-        f"`z` is what `encode` of {source} gives, and `latents` what `decode` of {target} takes; ltzoo refuses to "
-        "use the bridge with other weights of these models than those with the fingerprints above.",
+        *_use(config, publication),
         "## Measured",
         _metrics(config.metrics),
+        "## Limits",
+        _limits(config),
         "## Classes",
         _classes(config),
         "## Training",
@@ -51,14 +68,94 @@ def card_text(config: BridgeConfig) -> str:
             f"{spec.id} was added later. Only its own layers were trained: nothing changed between the others.",
             _run((("added", spec.id),), trained),
         ]
+    if publication:
+        parts += ["## Licences", _licenses(config, publication)]
     return "\n\n".join(parts) + "\n"
 
 
-def _front_matter(config: BridgeConfig) -> str:
+def _use(config: BridgeConfig, publication: Publication | None) -> Iterable[str]:
+    source, target = config.models[0].spec, config.models[1].spec
+    command, reference = "", 'Path("path/to/this/folder")'
+    if publication:
+        reference = json.dumps(f"hf:{publication.repo}")
+        # A pair of models in the direction that both can take part in, if there is one.
+        usable = [
+            (a.spec, b.spec)
+            for a, b in permutations(config.models, 2)
+            if a.spec.can("encode") and b.spec.can("decode")
+        ]
+        source, target = usable[0] if usable else (source, target)
+        packages = " ".join(re.split(r"[<>=!~ ]", plugin, maxsplit=1)[0] for plugin in publication.plugins)
+        command = f"ltzoo install {packages}"
+        if usable:
+            command += f"\nltzoo translate INPUT --from {source.id} --to {target.id} --bridge hf:{publication.repo} -o OUTPUT"
+        yield f"```sh\n{command}\n```"
+    yield (
+        "```python\n"
+        + ("" if publication else "from pathlib import Path\n\n")
+        + "from ltzoo.bridge import Bridge\n\n"
+        f"bridge = Bridge.from_pretrained({reference})\n"
+        f"latents = bridge.translate(z, source={json.dumps(source.id)}, target={json.dumps(target.id)})\n"
+        "```"
+    )
+    yield (
+        f"`z` is what `encode` of {source.id} gives, and `latents` what `decode` of {target.id} takes; ltzoo refuses "
+        "to use the bridge with other weights of these models than those with the fingerprints above."
+    )
+
+
+def _limits(config: BridgeConfig) -> str:
+    accuracies = [m for m in config.metrics if m.name == "transfer_accuracy"]
+    lines = []
+    if accuracies:
+        worst = min(accuracies, key=lambda metric: metric.value)
+        lines.append(
+            f"In its weakest direction, {worst.source} → {worst.target}, {worst.value:.1%} of translations keep the class."
+        )
+    if config.labels.classes:
+        lines.append(
+            f"It knows {len(config.labels.classes)} classes, and makes one of them of whatever it is given. ltzoo warns "
+            "of inputs that are unlike those it was trained on."
+        )
+    elif not config.trained.pairs:
+        lines.append("Nothing ties a class of one model to the same class of another.")
+    lines.append("It translates what the models' latents hold: what a model loses on its own is lost.")
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def _licenses(config: BridgeConfig, publication: Publication) -> str:
+    rows = [("this bridge", publication.license)]
+    rows += [(f"model {end.spec.id}", end.spec.license) for end in config.models]
+    rows += [
+        (f"data behind latents of {one.model}", one.license)
+        for run in (config.trained, *config.extended)
+        for one in run.latents
+        if one.license
+    ]
+    return _table(("part", "licence"), dict.fromkeys(rows))
+
+
+def _license_lines(license: str) -> list[str]:
+    """A licence as the Hub reads it."""
+    if known := find_license(license):
+        return [f"license: {known.hub}"]
+    name, _, link = license.partition(":")
+    return [
+        "license: other",
+        f"license_name: {json.dumps(name.strip() or 'other')}",
+        *([f"license_link: {json.dumps(link.strip())}"] if link.strip() else []),
+    ]
+
+
+def _front_matter(config: BridgeConfig, publication: Publication | None) -> str:
     specs = [end.spec for end in config.models]
     # JSON strings are YAML strings.
-    lines = ["---", "library_name: ltzoo", "tags:", "- ltzoo", "- latent-translation"]
+    lines = ["---", "library_name: ltzoo"]
+    if publication:
+        lines += _license_lines(publication.license)
+    lines += ["tags:", "- ltzoo", "- latent-translation"]
     lines += [f"- {modality}" for modality in dict.fromkeys(spec.data.modality for spec in specs)]
+    lines += [f"- {json.dumps(f'joins:{spec.id}')}" for spec in specs]
     repos = dict.fromkeys(spec.source.repo for spec in specs if spec.source.repo)
     if repos:
         lines += ["base_model:", *(f"- {json.dumps(repo)}" for repo in repos)]

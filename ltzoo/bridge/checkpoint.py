@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import torch
 from msgspec import Meta
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -20,6 +20,7 @@ from ltzoo.bridge.report import LossRow
 from ltzoo.errors import SpecError, TrainingError
 from ltzoo.files import replacing
 from ltzoo.records import Record
+from ltzoo.tensor_files import open_tensors
 
 __all__ = ["RunIdentity", "RunState", "load_checkpoint", "save_checkpoint"]
 
@@ -107,7 +108,7 @@ def load_checkpoint(
     """
     hint = f"train anew without resuming, or remove {path}"
     try:
-        with safe_open(path, framework="pt") as file:
+        with open_tensors(path) as file:
             text = (file.metadata() or {}).get(METADATA_KEY)
             if text is None:
                 raise TrainingError(f"{path} is not a checkpoint of ltzoo", hint="give another path")

@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ltzoo.errors import NoSuchFileError, UnknownBridgeError
-from ltzoo.hub import check_file, fetch_checked, fetch_file
+from ltzoo.hub import cached_file, check_file, fetch_checked, fetch_file, is_offline
 from ltzoo.published import PublishedBridge
 from ltzoo.references import local_path, parse_hub_reference, reference_kind
 from ltzoo.registry import BRIDGE_FILES, NEEDED_FILES
@@ -75,6 +75,10 @@ def bridge_files(reference: str) -> list[Path]:
     assert at.revision is not None
     paths = [folder / name for name in NEEDED_FILES]
     for name in BRIDGE_FILES[len(NEEDED_FILES) :]:
+        if is_offline():
+            # Whether the repository has a file that is not cached cannot be known then.
+            paths += filter(None, [cached_file(at.repo, at.revision, name)])
+            continue
         with suppress(NoSuchFileError):
             paths.append(fetch_file(at.repo, at.revision, name))
     return paths

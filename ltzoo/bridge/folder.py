@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from ltzoo.bridge.card import card_text
@@ -16,6 +16,7 @@ from ltzoo.bridge.config import BridgeConfig, read_config
 from ltzoo.bridge.network import BridgeNetwork
 from ltzoo.bridge.networks import make_network
 from ltzoo.errors import BridgeError, UnknownBridgeError
+from ltzoo.tensor_files import open_tensors
 
 __all__ = ["CARD", "CONFIG", "FILES", "WEIGHTS", "read_folder", "write_folder"]
 
@@ -52,7 +53,7 @@ def read_folder(folder: Path, device: str | torch.device) -> tuple[BridgeConfig,
         network = make_network(config.architecture)
     expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
     try:
-        with safe_open(path, framework="pt") as file:
+        with open_tensors(path) as file:
             found = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
             _check_header(
                 {name: (tuple(s.get_shape()), s.get_dtype()) for name, s in found.items()}, expected, path

@@ -8,16 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ltzoo.bridge.config import read_config
-from ltzoo.errors import BridgeError, SpecError
+from ltzoo.errors import BridgeError, PluginMissingError, SpecError
 from ltzoo.files import replacing
 from ltzoo.hub import file_sha256
+from ltzoo.references import HubReference
 from ltzoo.registry import BRIDGE_FILES, NEEDED_FILES, BridgeRow, MetricRow, Registry
 from ltzoo.spec import FileSpec, ModelSpec
 
 if TYPE_CHECKING:
     from tomlkit.items import Table
 
-__all__ = ["ROW_METRICS", "make_row", "row_text", "write_row"]
+__all__ = ["ROW_METRICS", "make_row", "requirement_of", "row_text", "write_row"]
 
 ROW_METRICS = (
     "transfer_accuracy",
@@ -36,16 +37,21 @@ DIGITS = 6
 
 
 def make_row(
-    folder: Path, *, id: str, license: str, requirement: Callable[[ModelSpec], str], registry: Path
+    folder: Path,
+    *,
+    id: str,
+    license: str,
+    requirement: Callable[[ModelSpec], str],
+    place: Path | HubReference,
 ) -> BridgeRow:
-    """The row of a bridge that lies beside a registry file.
+    """The row of a bridge that lies beside a registry file, or on the Hub.
 
     Args:
-        folder: The bridge's folder, below the registry file's.
+        folder: The bridge's folder: below the registry file's, or with the files that are on the Hub.
         id: What the registry calls it.
         license: Licence of the bridge's weights.
         requirement: Gives the requirement of the package that serves a model.
-        registry: The registry file.
+        place: The registry file, or the repository at a full commit.
 
     Raises:
         BridgeError: The folder is no bridge, does not lie below the registry file's, or has no command or
@@ -59,8 +65,14 @@ def make_row(
         size = sum(path.stat().st_size for path in paths)
     except OSError as error:
         raise BridgeError(f"{folder}: no bridge there: {error.strerror or error}") from error
-    if not folder.resolve().is_relative_to(registry.resolve().parent):
-        raise BridgeError(f"{folder}: does not lie below {registry.resolve().parent}, the registry's folder")
+    where: dict[str, str | None]
+    if isinstance(place, Path):
+        root = place.resolve().parent
+        if not folder.resolve().is_relative_to(root):
+            raise BridgeError(f"{folder}: does not lie below {root}, the registry's folder")
+        where = {"path": Path(os.path.relpath(folder.resolve(), root)).as_posix()}
+    else:
+        where = {"repo": place.repo, "revision": place.revision}
     runs = (config.trained, *config.extended)
     training = [run.command for run in runs if run.command is not None]
     if len(training) < len(runs):
@@ -92,8 +104,22 @@ def make_row(
             if metric.name in ROW_METRICS
         ),
         metrics_command=commands.pop(),
-        path=Path(os.path.relpath(folder.resolve(), registry.resolve().parent)).as_posix(),
+        **where,
     )
+
+
+def requirement_of(model: ModelSpec) -> str:
+    """The requirement of the installed package that serves a model.
+
+    Raises:
+        PluginMissingError: It is not installed.
+    """
+    from ltzoo.zoo import default_zoo
+
+    info = default_zoo().host.info(model.namespace)
+    if info is None:
+        raise PluginMissingError(f"the plugin of {model.id} is not installed", hint="ltzoo plugins")
+    return f"{info.distribution}>={info.version}"
 
 
 def row_text(row: BridgeRow) -> str:

@@ -14,9 +14,9 @@ from ltzoo.registry import BridgeRow
 from ltzoo.spec import ModelSpec
 
 
-@click.group(cls=NounGroup, lazy={"extend": "ltzoo.cli.extend:extend"})
+@click.group(cls=NounGroup, lazy={"extend": "ltzoo.cli.extend:extend", "verify": "ltzoo.cli.verify:verify"})
 def bridges() -> None:
-    """List the published bridges, show one, or add a model to one."""
+    """List the published bridges, show one, check one, or add a model to one."""
 
 
 @bridges.command("list")

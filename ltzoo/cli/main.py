@@ -22,6 +22,7 @@ COMMANDS = {
     "interpolate": ("ltzoo.cli.interpolate:interpolate", "Walk between two inputs, and translate the way."),
     "train": ("ltzoo.cli.train:train", "Train a bridge between models."),
     "download": ("ltzoo.cli.download:download", "Download bridges and models into the cache."),
+    "publish": ("ltzoo.cli.publish:publish", "Publish a bridge on the Hugging Face Hub."),
     "eval": ("ltzoo.cli.eval:evaluate", "Measure a bridge on held-out latents."),
     "bench": ("ltzoo.cli.bench:bench", "Rank every way to bridge models."),
     "models": ("ltzoo.cli.models:models", "List the models, or show one."),

@@ -8,8 +8,6 @@ import click
 
 from ltzoo.cli.base import NounGroup, json_option, quiet_option
 from ltzoo.cli.output import note, print_ids, print_json, print_table
-from ltzoo.errors import PluginMissingError
-from ltzoo.spec import ModelSpec
 
 
 @click.group(cls=NounGroup)
@@ -68,20 +66,11 @@ def check(file: Path | None) -> None:
 @click.option("--write", is_flag=True, help="Put the row into the file, rather than print it.")
 def row(folder: Path, id: str, license: str, file: Path, write: bool) -> None:
     """Make the row of the bridge in FOLDER, which lies below the registry file's folder."""
-    from ltzoo.bridge.row import make_row, row_text, write_row
+    from ltzoo.bridge.row import make_row, requirement_of, row_text, write_row
 
-    made = make_row(folder, id=id, license=license, requirement=_requirement, registry=file)
+    made = make_row(folder, id=id, license=license, requirement=requirement_of, place=file)
     if write:
         write_row(made, file)
         note(f"{file} lists {made.id}")
     else:
         click.echo(row_text(made), nl=False)
-
-
-def _requirement(model: ModelSpec) -> str:
-    from ltzoo.zoo import default_zoo
-
-    info = default_zoo().host.info(model.namespace)
-    if info is None:
-        raise PluginMissingError(f"the plugin of {model.id} is not installed", hint="ltzoo plugins")
-    return f"{info.distribution}>={info.version}"

@@ -6,12 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 
 from ltzoo.bridge.bridge import Bridge
 from ltzoo.bridge.folder import WEIGHTS
 from ltzoo.errors import BridgeError
 from ltzoo.evaluation.protocol import Evaluation
+from ltzoo.tensor_files import open_tensors
 
 __all__ = ["record"]
 
@@ -42,7 +43,7 @@ def record(bridge: Bridge, evaluation: Evaluation, folder: Path, *, command: str
 
 def _stored_dtype(path: Path) -> torch.dtype:
     try:
-        with safe_open(path, framework="pt") as file:
+        with open_tensors(path) as file:
             stored = {file.get_slice(name).get_dtype() for name in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError) as error:
         raise BridgeError(f"{path} cannot be read: {error}") from error

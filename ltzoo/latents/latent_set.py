@@ -13,7 +13,7 @@ from typing import Annotated
 
 import torch
 from msgspec import Meta
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -21,6 +21,7 @@ from ltzoo.errors import FingerprintError, LatentsError, SpecError
 from ltzoo.files import replacing
 from ltzoo.records import Record
 from ltzoo.spec import ModelSpec, format_shape
+from ltzoo.tensor_files import open_tensors
 
 __all__ = ["FORMAT_VERSION", "METADATA_KEY", "SPLITS", "LatentHeader", "LatentSet"]
 
@@ -316,7 +317,7 @@ def _read(path: Path, where: str) -> tuple[LatentHeader, dict[str, Tensor]]:
         found = "is a folder" if path.is_dir() else "no such file"
         raise LatentsError(f"{where}: {found}; a latent set is one safetensors file")
     try:
-        with safe_open(path, framework="pt") as file:
+        with open_tensors(path) as file:
             metadata = file.metadata() or {}
             header = _header(metadata, where)
             names = set(file.keys())

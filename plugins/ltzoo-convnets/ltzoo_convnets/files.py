@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import nn
 
 from ltzoo.errors import IntegrityError
 from ltzoo.files import replacing
 from ltzoo.records import Record
+from ltzoo.tensor_files import open_tensors
 from ltzoo_convnets.classifier import ClassifierShape, ConvClassifier
 from ltzoo_convnets.vae import ConvVAE, VAEShape
 
@@ -77,7 +78,7 @@ def load_network(path: Path, build: Callable[[Shape], Network], shape: type[Shap
 
 def _metadata(path: Path) -> str:
     try:
-        with safe_open(path, framework="pt") as stream:
+        with open_tensors(path) as stream:
             metadata: dict[str, str] = stream.metadata() or {}
     except SafetensorError as error:
         raise IntegrityError(f"{path}: not a safetensors file: {error}") from error
@@ -85,7 +86,7 @@ def _metadata(path: Path) -> str:
 
 
 def _fill(network: nn.Module, path: Path) -> None:
-    with safe_open(path, framework="pt") as stream:
+    with open_tensors(path) as stream:
         tensors: dict[str, torch.Tensor] = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
     try:
         # Copying into the float32 network turns the stored float16 back into float32.
