@@ -52,9 +52,12 @@ def main() -> int:
         bridge, report = train_bridge(
             [latents[name] for name in group], models=[specs[name] for name in group], seed=seed
         )
-        for route in permutations(group, 2):
-            found.setdefault((len(group), *route), []).append(accuracy(bridge, *route, bench))
-        print(f"seed {seed}, {', '.join(group)}: {report.seconds:.0f} s", file=sys.stderr, flush=True)
+        routes = list(permutations(group, 2))
+        right = [accuracy(bridge, *route, bench) for route in routes]
+        for route, share in zip(routes, right, strict=True):
+            found.setdefault((len(group), *route), []).append(share)
+        line = f"seed {seed}, {', '.join(group)}: {report.seconds:.0f} s, {', '.join(f'{one:.4f}' for one in right)}"
+        print(line, file=sys.stderr, flush=True)
         return report.seconds
 
     for seed in range(options.seeds):

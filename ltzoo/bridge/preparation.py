@@ -17,7 +17,7 @@ from ltzoo.bridge.entrances import rows_of
 from ltzoo.bridge.network import BridgeNetwork
 from ltzoo.bridge.novelty import Novelty
 from ltzoo.bridge.objective import SMOOTHING
-from ltzoo.bridge.pairs import Pairs, paired_frames
+from ltzoo.bridge.pairs import Pairs, aligned_frames, paired_frames
 from ltzoo.bridge.quantiles import QuantileTable
 from ltzoo.bridge.randomness import Purpose, generator, normal
 from ltzoo.bridge.recipe import Recipe
@@ -78,6 +78,7 @@ def solve_frames(
         else:
             moments = [_moments(network, end, data) for end, data in enumerate(sets)]
             frames = solve_base(moments, network.architecture.code_dim, recipe)
+            frames = aligned_frames(network, sets, pairs, frames)
         for end, values in enumerate(frames):
             _set_frame(network, end, values, recipe, sets[end].model)
 
