@@ -12,6 +12,7 @@ from bridge_samples import build_network, make_config, plain_recipe, tiny_recipe
 
 from ltzoo.bridge import objective
 from ltzoo.bridge.based import by_class, in_turn
+from ltzoo.bridge.likeness import Likeness, NearestLatents
 from ltzoo.bridge.network import SharedAutoencoder
 from ltzoo.bridge.objective import (
     Batch,
@@ -123,12 +124,15 @@ def batch(sizes: tuple[int, ...] = (4, 4), rows: int = 12, classes: int = 3) -> 
 
 
 def terms_of(net, batch: Batch, recipe, rng: np.random.Generator) -> dict[str, torch.Tensor]:
-    tables = None
-    if recipe.translation_weight:
+    likenesses = None
+    if recipe.compares:
         groups = max(net.architecture.classes, 1)
         levels = len(batch.inputs[0]) // groups
-        tables = [QuantileTable(list(by_class(x, groups)), levels, rng) for x in batch.inputs]
-    return Objective(recipe, tables).terms(net, batch, rng)
+        likenesses = []
+        for x in batch.inputs:
+            own = list(by_class(x, groups))
+            likenesses.append(Likeness(QuantileTable(own, levels, rng), NearestLatents(own, rng)))
+    return Objective(recipe, likenesses).terms(net, batch, rng)
 
 
 def test_terms_without_weight_are_not_computed(monkeypatch):
@@ -261,7 +265,7 @@ def test_cycles_of_the_identity_cost_nothing_but_noise():
     """A based network before training, between two copies of one model, is the identity: only noise costs."""
     config = make_config(recipe=tiny_recipe(noise_gain=0.0))
     net = build_network(config)
-    recipe = tiny_recipe(kl_weight=0.0, swd_weight=0.0, translation_weight=0.0)
+    recipe = tiny_recipe(kl_weight=0.0, swd_weight=0.0, translation_weight=0.0, nearness_weight=0.0)
     x = normal(12, 4)
     for noise, expected in ((0.0, 0.0), (0.5, 0.25)):
         both = Batch((x, x), (torch.full_like(x, noise),) * 2, torch.arange(12) % 3)

@@ -13,8 +13,8 @@ from torch.nn import functional as F
 
 from ltzoo.bridge.based import BasedAutoencoder, by_class
 from ltzoo.bridge.entrances import rows_of
+from ltzoo.bridge.likeness import Likeness
 from ltzoo.bridge.network import BridgeNetwork
-from ltzoo.bridge.quantiles import QuantileTable
 from ltzoo.bridge.randomness import normal, unit_directions
 from ltzoo.bridge.recipe import Recipe
 from ltzoo.bridge.sharding import ShardedNetwork
@@ -123,12 +123,12 @@ class Objective:
 
     Args:
         recipe: Which terms, and their weights.
-        tables: Of each model, for the translation term; None where it has no weight.
+        likenesses: What translations into each model are compared with; None where no term does that.
     """
 
-    def __init__(self, recipe: Recipe, tables: Sequence[QuantileTable] | None = None) -> None:
+    def __init__(self, recipe: Recipe, likenesses: Sequence[Likeness] | None = None) -> None:
         self._recipe = recipe
-        self._tables = tables
+        self._likenesses = likenesses
 
     def terms(
         self,
@@ -221,12 +221,14 @@ class Objective:
             return F.mse_loss(network.decode(mean, source, known=known), batch.inputs[source])
 
         if recipe.translation_weight:
-            assert self._tables is not None
+            assert self._likenesses is not None
             gaps = []
             for _, target, x in translated:
-                directions, values = self._tables[target].draw(recipe.projections, rng)
+                directions, values = self._likenesses[target].quantiles.draw(recipe.projections, rng)
                 gaps.append(quantile_gap((by_class(rows_of(x), groups) @ directions).mT, values))
             terms["translation"] = _mean(gaps)
+        if recipe.nearness_weight:
+            terms["nearness"] = _mean(self._excess(target, x, groups) for _, target, x in translated)
         if recipe.cycle_weight:
             terms["cycle"] = _mean(back(*each) for each in translated)
         if recipe.noisy_cycle_weight:
@@ -243,6 +245,12 @@ class Objective:
                 F.cross_entropy(network.inference_logits(x, target), classes) for _, target, x in translated
             )
         return terms
+
+    def _excess(self, target: int, x: Tensor, groups: int) -> Tensor:
+        assert self._likenesses is not None
+        nearest = self._likenesses[target].nearest
+        assert nearest is not None
+        return nearest.excess(by_class(rows_of(x), groups))
 
 
 def _noised(batch: Batch, end: int, rng: np.random.Generator) -> Tensor:

@@ -70,6 +70,9 @@ class Recipe(Record):
         swd_by_class: That distance is taken class by class, if there are classes.
         translation_weight: Of the sliced Wasserstein distance between translated latents and the target
             model's own, in normalised units, class by class if there are classes.
+        nearness_weight: Of how much farther translated latents lie from the nearest of the target model's own,
+            class by class if there are classes, than nine of ten of these lie from each other: squared, averaged
+            over dimensions, in normalised units.
         cycle_weight: Of the squared error after translating there and back.
         noisy_cycle_weight: Of the same with noise of the target's posterior on what is translated back.
         recognition_weight: Of the cross-entropy of the target's class inference on translated latents.
@@ -111,6 +114,7 @@ class Recipe(Record):
     swd_weight: Weight = 0.0
     swd_by_class: bool = True
     translation_weight: Weight = 0.0
+    nearness_weight: Weight = 0.0
     cycle_weight: Weight = 0.0
     noisy_cycle_weight: Weight = 0.0
     recognition_weight: Weight = 0.0
@@ -164,18 +168,19 @@ class Recipe(Record):
         return self.pair_base != "none" or self.pair_weight > 0
 
     @property
+    def compares(self) -> bool:
+        """Whether a term compares translated latents with the target model's own."""
+        return bool(self.translation_weight or self.nearness_weight)
+
+    @property
     def translates(self) -> bool:
         """Whether a term looks at translated latents."""
-        return bool(
-            self.translation_weight or self.cycle_weight or self.noisy_cycle_weight or self.recognition_weight
-        )
+        return bool(self.compares or self.cycle_weight or self.noisy_cycle_weight or self.recognition_weight)
 
     @property
     def class_wise(self) -> bool:
         """Whether a term compares the models' latents class by class."""
-        return (
-            self.base != "none" or self.translation_weight > 0 or (self.swd_weight > 0 and self.swd_by_class)
-        )
+        return self.base != "none" or self.compares or (self.swd_weight > 0 and self.swd_by_class)
 
 
 def list_recipes() -> list[str]:
