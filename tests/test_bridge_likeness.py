@@ -65,7 +65,7 @@ def test_a_class_of_one_latent_holds_nothing():
 def test_many_latents_are_sampled():
     groups = [cloud(3 * MOST)]
     own = NearestLatents(groups, rng())
-    latents, limits = own.tensors
+    latents, _, limits = own.tensors
     assert latents.shape == (1, MOST, 3)
     assert limits.shape == (1, 1)
     assert len(torch.unique(latents[0], dim=0)) == MOST
