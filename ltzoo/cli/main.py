@@ -27,7 +27,7 @@ COMMANDS = {
     "bench": ("ltzoo.cli.bench:bench", "Rank every way to bridge models."),
     "models": ("ltzoo.cli.models:models", "List the models, or show one."),
     "bridges": ("ltzoo.cli.bridges:bridges", "List the published bridges, or show one."),
-    "plugins": ("ltzoo.cli.plugins:plugins", "List the installed plugins and what is wrong with them."),
+    "plugins": ("ltzoo.cli.plugins:plugins", "List the plugins, check one, or begin a new one."),
     "registry": ("ltzoo.cli.registry:registry", "List the registries, check one, or add to one."),
     "install": ("ltzoo.cli.install:install", "Install plugins."),
     "uninstall": ("ltzoo.cli.install:uninstall", "Remove plugins."),
