@@ -23,6 +23,7 @@ COMMANDS = {
     "train": ("ltzoo.cli.train:train", "Train a bridge between models."),
     "download": ("ltzoo.cli.download:download", "Download bridges and models into the cache."),
     "publish": ("ltzoo.cli.publish:publish", "Publish a bridge on the Hugging Face Hub."),
+    "export": ("ltzoo.cli.export:export", "Export a bridge to ONNX, for other programs."),
     "eval": ("ltzoo.cli.eval:evaluate", "Measure a bridge on held-out latents."),
     "bench": ("ltzoo.cli.bench:bench", "Rank every way to bridge models."),
     "models": ("ltzoo.cli.models:models", "List the models, or show one."),
