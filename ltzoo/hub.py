@@ -13,6 +13,7 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from ltzoo.errors import IntegrityError, OfflineError, PluginError
@@ -20,6 +21,7 @@ from ltzoo.files import replacing
 from ltzoo.spec import REVISION, FileSpec, Source
 
 __all__ = [
+    "HubFile",
     "cached_file",
     "check_file",
     "fetch_checked",
@@ -27,11 +29,27 @@ __all__ = [
     "file_sha256",
     "is_offline",
     "offline",
+    "repository_files",
     "resolve_commit",
     "resolve_file",
 ]
 
 DEFAULT_REVISION = "main"
+
+
+@dataclass(frozen=True)
+class HubFile:
+    """A file of a Hub repository, as the Hub describes it.
+
+    Attributes:
+        name: Path in the repository.
+        size: Bytes.
+        sha256: Of a large file; None for a small one.
+    """
+
+    name: str
+    size: int
+    sha256: str | None
 
 
 def resolve_file(source: Source, name: str) -> Path:
@@ -161,6 +179,27 @@ def resolve_commit(repo: str, revision: str | None = None) -> str:
     with replacing(record) as temporary:
         temporary.write_text(commit, "utf-8")
     return commit
+
+
+def repository_files(repo: str, revision: str) -> list[HubFile]:
+    """The files of a Hub repository; none is downloaded.
+
+    Args:
+        repo: ``org/name``.
+        revision: The full commit.
+
+    Raises:
+        OfflineError: The Hub cannot be reached, or must not be.
+        HubError: It has no such repository or commit, or refused.
+    """
+    if is_offline():
+        raise OfflineError(
+            f"the Hub cannot be asked about hf:{repo}: ltzoo is offline",
+            hint="unset HF_HUB_OFFLINE, and go online",
+        )
+    from ltzoo.hub_client import ask_files
+
+    return [HubFile(*described) for described in ask_files(repo, revision)]
 
 
 def is_offline() -> bool:
