@@ -24,6 +24,7 @@ COMMANDS = {
     "download": ("ltzoo.cli.download:download", "Download bridges and models into the cache."),
     "search": ("ltzoo.cli.search:search", "Search the Hugging Face Hub for bridges."),
     "publish": ("ltzoo.cli.publish:publish", "Publish a bridge on the Hugging Face Hub."),
+    "explain": ("ltzoo.cli.explain:explain", "Explain a bridge, in words and in a picture."),
     "export": ("ltzoo.cli.export:export", "Export a bridge to ONNX, for other programs."),
     "eval": ("ltzoo.cli.eval:evaluate", "Measure a bridge on held-out latents."),
     "bench": ("ltzoo.cli.bench:bench", "Rank every way to bridge models."),
