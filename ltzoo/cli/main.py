@@ -35,6 +35,7 @@ COMMANDS = {
     "install": ("ltzoo.cli.install:install", "Install plugins."),
     "uninstall": ("ltzoo.cli.install:uninstall", "Remove plugins."),
     "doctor": ("ltzoo.cli.doctor:doctor", "Check this installation."),
+    "completion": ("ltzoo.cli.completion:completion", "Print the script that makes a shell complete."),
     "path": ("ltzoo.cli.path:path", "Print where ltzoo keeps its files."),
 }
 
