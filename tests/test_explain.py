@@ -24,6 +24,7 @@ from ltzoo.bridge import Bridge, list_recipes
 from ltzoo.bridge.config import Metric
 from ltzoo.bridge.explanation import explain_bridge
 from ltzoo.bridge.picture import draw_bridge
+from ltzoo.bridge.row import make_row
 from ltzoo.bridge.wording import RECIPES, accuracy_words, direction_words, explanation_lines, size_words
 from ltzoo.drawing import Drawing, text_width
 from ltzoo.plugins import PluginHost
@@ -198,6 +199,28 @@ def test_show_says_in_words_what_the_figures_say(ltzoo):
     assert code == 0
     assert "Of 100 digits, 90 become garments of the right class" in out
     assert "noisy_cycle_r2" in out
+
+
+def test_a_config_that_is_not_the_listed_one_is_not_believed(ltzoo, tmp_path, monkeypatch):
+    save_bridge(tmp_path / "ab")
+    place = tmp_path / "registry.toml"
+    place.write_text("schema = 1\n")
+    listed = make_row(
+        tmp_path / "ab", id="ab", license="MIT", requirement=lambda spec: "ltzoo-toy>=1", place=place
+    )
+    list_row(place, listed)
+    monkeypatch.setenv("LTZOO_REGISTRY", str(place))
+    set_default_zoo(Zoo(PluginHost([])))
+    assert "toy model a" in ltzoo("explain", "ab")[1]
+    config = tmp_path / "ab" / "config.json"
+    config.write_text(config.read_text().replace("toy model a", "toy model z"))
+    for spoilt in (config.read_text(), "{"):
+        config.write_text(spoilt)
+        for words in (("explain", "ab"), ("bridges", "show", "ab")):
+            code, out, err = ltzoo(*words)
+            assert code == 0, err
+            assert "Of 100 items, 90 become items of the right class" in out
+            assert "toy model" not in out
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,8 @@ from shlex import quote
 
 from ltzoo.bridge.config import BridgeConfig, read_config
 from ltzoo.bridge.files import bridge_folder
-from ltzoo.errors import HubError, PluginError
-from ltzoo.hub import cached_file, fetch_file, package_file, repository_files
+from ltzoo.errors import HubError, LtzooError, PluginError
+from ltzoo.hub import cached_file, check_file, fetch_file, package_file, repository_files
 from ltzoo.published import PublishedBridge
 from ltzoo.references import parse_hub_reference, reference_kind
 from ltzoo.registry import BRIDGE_FILES, BridgeRow
@@ -167,14 +167,20 @@ def _read(path: Path) -> BridgeConfig:
 
 
 def _config_at_hand(published: PublishedBridge) -> BridgeConfig | None:
-    """The config of a registry's bridge, if it is on this machine."""
+    """The config of a registry's bridge, if it is on this machine and the one that the row lists."""
     row = published.row
     path = (
         published.folder / CONFIG
         if published.folder
         else cached_file(row.repo or "", row.revision or "", CONFIG)
     )
-    return _read(path) if path is not None and path.is_file() else None
+    if path is None or not path.is_file():
+        return None
+    # What is wrong with files is for 'bridges verify' to say: the row is enough to explain the bridge.
+    with suppress(LtzooError, OSError):
+        check_file(path, next(file for file in row.files if file.name == CONFIG))
+        return _read(path)
+    return None
 
 
 def _explained(
