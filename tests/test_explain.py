@@ -28,7 +28,8 @@ from ltzoo.bridge.row import make_row
 from ltzoo.bridge.wording import RECIPES, accuracy_words, direction_words, explanation_lines, size_words
 from ltzoo.drawing import Drawing, text_width
 from ltzoo.plugins import PluginHost
-from ltzoo.registry import Registry, bundled_registry
+from ltzoo.published import PublishedBridge
+from ltzoo.registry import Registry, RegistrySource, bundled_registry
 from ltzoo.zoo import Zoo, set_default_zoo
 
 BUNDLED = {row.id: row for row in Registry.load(bundled_registry()).bridges}
@@ -192,6 +193,23 @@ def test_of_a_bridge_on_the_hub_an_id_downloads_nothing_and_a_reference_its_conf
     code, out, _ = ltzoo("explain", "ab", "--offline")
     assert code == 0
     assert "toy model a" in out
+
+
+def test_a_member_of_an_open_family_is_not_looked_up(tmp_path, no_connections):
+    place = tmp_path / "registry.toml"
+    save_bridge(tmp_path / "ab")
+    listed = make_row(tmp_path / "ab", id="ab", license="MIT", requirement=lambda spec: "x", place=place)
+    row = replace(
+        listed, models=("toy/a", "far:org/name@1"), metrics=(), path=None, repo="o/n", revision="0" * 40
+    )
+    published = PublishedBridge(row=row, registry=RegistrySource(name="x", path=place))
+    zoo = Zoo(PluginHost([]))
+    set_default_zoo(zoo)
+    zoo.published.by_id["ab"] = published
+    text = "\n".join(explanation_lines(explain_bridge("ab")))
+    assert "far:org/name@1: a member of an open family" in text
+    assert "the plugin of far: not installed" in text
+    assert "ltzoo install" not in text
 
 
 def test_show_says_in_words_what_the_figures_say(ltzoo):

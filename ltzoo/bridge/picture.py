@@ -119,7 +119,7 @@ def _draw_model(drawing: Drawing, model: ExplainedModel, x: float, y: float, siz
     ICONS.get(model.modality or "", _draw_unknown)(drawing, x + 14, y + 14)
     inside = width - 28
     drawing.text(x + 62, y + 32, model.id, size=16, fit=width - 74)
-    drawing.text(x + 62, y + 50, model.modality or "plugin not installed", size=12, fill=GREY, fit=width - 74)
+    drawing.text(x + 62, y + 50, model.modality or "not known here", size=12, fill=GREY, fit=width - 74)
     lines = textwrap.wrap(model.title or "", 38)[: 2 if height == BOX[1] else 1]
     for number, line in enumerate(lines):
         drawing.text(x + 14, y + 80 + 17 * number, line, size=12, fit=inside)

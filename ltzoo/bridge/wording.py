@@ -123,7 +123,8 @@ def _spread_words(spread: float) -> str:
 
 def _model_lines(model: ExplainedModel) -> Iterator[str]:
     if model.title is None:
-        yield f"{model.id}: its plugin is not installed"
+        family = ":" in model.id
+        yield f"{model.id}: {'a member of an open family' if family else 'its plugin is not installed'}"
         return
     yield f"{model.id}: {model.title}"
     yield f"  {model.modality}; latents: {model.latent}; can {', '.join(model.capabilities or ())}"
@@ -151,7 +152,7 @@ def _training_lines(explained: Explained) -> Iterator[str]:
 def _license_lines(explained: Explained) -> Iterator[str]:
     yield f"the bridge: {explained.license or 'see its card'}"
     for model in explained.models:
-        yield f"{model.id}: {model.license or 'unknown until its plugin is installed'}"
+        yield f"{model.id}: {model.license or 'not known here'}"
     if explained.data_licenses:
         yield f"data behind the latents: {', '.join(explained.data_licenses)}"
 
