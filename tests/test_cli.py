@@ -208,6 +208,12 @@ def test_the_shell_completes(words, expected):
     assert complete(words, words.count(" ")) == expected
 
 
+def test_an_option_of_list_is_no_misspelt_command(ltzoo):
+    code, out, err = ltzoo("plugins", "--check", "-q")
+    assert (code, err) == (0, "")
+    assert "toy" in out.splitlines()
+
+
 def test_commands_complete_without_being_imported():
     code = (
         "import sys; from ltzoo.cli.main import root; import click; "

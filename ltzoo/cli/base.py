@@ -78,7 +78,8 @@ class NounGroup(click.Group):
             return super().parse_args(ctx, args)
         known = self.list_commands(ctx)
         if not args or args[0] not in (*known, "-h", "--help"):
-            if args and (near := nearest(args[0], known, cutoff=0.75)):
+            # An option of 'list' is no misspelt command: 'plugins --check' and 'plugins check' are two things.
+            if args and args[0][:1] != "-" and (near := nearest(args[0], known, cutoff=0.75)):
                 raise click.UsageError(f"no command '{args[0]}'; did you mean {near}?", ctx=ctx)
             args = ["list", *args]
         return super().parse_args(ctx, args)
