@@ -29,6 +29,7 @@ __all__ = [
     "file_sha256",
     "is_offline",
     "offline",
+    "package_file",
     "repository_files",
     "resolve_commit",
     "resolve_file",
@@ -68,7 +69,7 @@ def resolve_file(source: Source, name: str) -> Path:
     """
     file = source.file(name)
     if source.package:
-        path = _package_file(source.package, file)
+        path = package_file(source.package, file)
         check_file(path, file)
         return path
     return fetch_checked(source.repo or "", source.revision or "", file)
@@ -254,7 +255,12 @@ def file_sha256(path: Path) -> str:
         raise IntegrityError(f"{path}: cannot be read: {error.strerror or error}") from error
 
 
-def _package_file(package: str, file: FileSpec) -> Path:
+def package_file(package: str, file: FileSpec) -> Path:
+    """The path of a file that an installed package carries. Its content is not looked at.
+
+    Raises:
+        PluginError: The package is not installed, or lacks the file.
+    """
     found = importlib.util.find_spec(package)
     for folder in (found.submodule_search_locations if found else None) or ():
         if (path := Path(folder, *file.name.split("/"))).is_file():

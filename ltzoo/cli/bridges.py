@@ -78,7 +78,7 @@ def list_(
 @click.argument("bridge", type=BRIDGE)
 @json_option
 def show(bridge: str, as_json: bool) -> None:
-    """Show one published BRIDGE: what it joins, how good it is, how it was trained."""
+    """Show one published BRIDGE: its row in the registry, and all its figures; 'ltzoo explain' says it in words."""
     from ltzoo.zoo import get_bridge
 
     found = get_bridge(bridge)
@@ -102,6 +102,14 @@ def show(bridge: str, as_json: bool) -> None:
     for name, value in facts:
         click.echo(f"{name.ljust(11)}  {value}")
     if row.metrics:
+        from ltzoo.bridge.explanation import explain_bridge
+        from ltzoo.bridge.wording import direction_words
+
+        explained = explain_bridge(row.id)
+        for direction in explained.directions:
+            click.echo(f"\n{direction.source} -> {direction.target}")
+            for text in direction_words(explained, direction):
+                click.echo(f"  {text}")
         click.echo()
         table = [
             (m.name, f"{m.source} -> {m.target}", f"{m.value:.4g}", "-" if m.std is None else f"{m.std:.2g}")
