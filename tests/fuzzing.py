@@ -7,6 +7,7 @@ import json
 import random
 import shutil
 import struct
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -26,6 +27,9 @@ from ltzoo.bridge.golden import GOLDEN, golden_difference, write_golden
 from ltzoo.errors import LtzooError
 from ltzoo.latents import LatentSet
 from ltzoo.registry import Registry, RegistrySource
+
+SECONDS = 2
+"""That a file may take."""
 
 ODD = (
     None, True, False, 0, -1, 1, 2**31, 2**53, 2**63, 2**64, -(2**63), 1e-300, 1e308, -0.0, "", " ", "x" * 5000,
@@ -217,9 +221,13 @@ def _without_none(value: Any) -> Any:
 def run(target: Target, seed: int) -> bool:
     """Reads one spoilt file; gives whether it was taken. Anything but an `LtzooError` is raised."""
     content = target.spoil(target.seed, random.Random(seed))
+    start = time.process_time()
     try:
         target.read(content)
     except LtzooError as error:
         assert str(error)
         return False
+    finally:
+        # Of this process, not of a machine that others use too.
+        assert time.process_time() - start < SECONDS
     return True

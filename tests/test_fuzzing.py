@@ -43,7 +43,7 @@ def test_spoilt_files_are_read_or_refused(folder, kind):
     target.read(target.seed)
     taken = 0
 
-    @settings(max_examples=EXAMPLES, deadline=2000, database=None, derandomize=True)
+    @settings(max_examples=EXAMPLES, deadline=None, database=None, derandomize=True)
     @given(st.integers(0, 2**64))
     def read(seed: int) -> None:
         nonlocal taken

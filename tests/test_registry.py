@@ -118,10 +118,10 @@ def test_a_plugin_s_package_is_the_name_of_one(package):
 def test_a_large_or_deep_file_is_refused_at_once(tmp_path, text, message):
     path = tmp_path / "registry.toml"
     path.write_text(text)
-    start = time.monotonic()
+    start = time.process_time()
     with pytest.raises(SpecError, match=message):
         Registry.load(RegistrySource(name="x", path=path))
-    assert time.monotonic() - start < 2
+    assert time.process_time() - start < 2
 
 
 @given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
