@@ -42,7 +42,8 @@ Shape = tuple[Annotated[int, Meta(ge=1, le=2**24)] | None, ...]
 Text = Annotated[str, Meta(min_length=1, max_length=4096)]
 
 MODEL_ID = re.compile(r"[a-z0-9][a-z0-9._-]*/[a-z0-9][a-z0-9._-]*")
-FAMILY_REFERENCE = re.compile(r"[a-z0-9][a-z0-9._-]*:[^\s:]\S*")
+# Spaces may stand within: the rest may be a path.
+FAMILY_REFERENCE = re.compile(r"[a-z0-9][a-z0-9._-]*:(?=[^\s:])[^\x00-\x1f\x7f]*(?<=\S)")
 DATASET_ID = MODEL_ID
 LOADER = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -177,25 +178,28 @@ class FileSpec(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class Source(Record):
-    """Where files come from: a Python package that carries them, or a Hub repository at a commit.
+    """Where files come from: a Python package that carries them, a Hub repository at a commit, or a folder.
 
     Attributes:
         files: The files, each with its hash.
         package: Import name of the installed package whose folder holds the files.
         repo: ``org/name`` on the Hugging Face Hub.
         revision: The full commit, 40 hex digits; goes with ``repo``.
+        folder: Absolute path of a folder of this machine.
     """
 
     files: Annotated[tuple[FileSpec, ...], Meta(max_length=64)] = ()
     package: Text | None = None
     repo: Text | None = None
     revision: str | None = None
+    folder: Text | None = None
 
     def __post_init__(self) -> None:
+        places = sum(place is not None for place in (self.package, self.repo, self.folder))
         _require(
-            (self.package is None) != (self.repo is None) or not self.files,
+            places == 1 or not (places or self.files),
             "source",
-            "files need either a package or a repo",
+            "files need either a package, a repo or a folder",
         )
         _require((self.repo is None) == (self.revision is None), "source", "repo and revision go together")
         _require(
