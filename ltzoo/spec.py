@@ -88,6 +88,8 @@ class DataSpec(Record):
             silence). ``refuse``: only exact sizes are taken.
         background: Brightness of an image's empty parts, 0 (black) to 1 (white).
         normalize: Audio is scaled so that its peak is this value, clip by clip.
+        multiple: Sizes that vary should be multiples of this. The model takes others, too, and pads them at the
+            end: images by repeating the edge, sound with silence. What it decodes is as large as the padded item.
     """
 
     modality: Modality
@@ -96,6 +98,7 @@ class DataSpec(Record):
     fit: Fit = "refuse"
     background: Annotated[float, Meta(ge=0, le=1)] = 0.0
     normalize: Annotated[float, Meta(gt=0, le=1)] | None = None
+    multiple: Annotated[int, Meta(ge=1, le=2**20)] = 1
 
     def __post_init__(self) -> None:
         rank = DATA_RANKS[self.modality]
@@ -116,6 +119,18 @@ class DataSpec(Record):
         )
         _require(
             self.fit != "ink" or None not in self.shape, "data", "fit 'ink' needs a fixed height and width"
+        )
+        _require(
+            self.multiple == 1 or (self.modality in ("image", "audio") and None in self.shape[1:]),
+            "data",
+            "multiple goes with images and sound whose sizes vary",
+        )
+
+    def padded(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape of an item as the model pads it."""
+        return tuple(
+            have if want is not None or place == 0 else -(-have // self.multiple) * self.multiple
+            for place, (have, want) in enumerate(zip(shape, self.shape, strict=True))
         )
 
 

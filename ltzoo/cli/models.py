@@ -73,7 +73,7 @@ def show(model: ModelSpec, as_json: bool) -> None:
             f"{data.modality} {format_shape(data.shape)}"
             + (f" at {data.sample_rate} Hz" if data.sample_rate else ""),
         ),
-        ("other sizes", data.fit),
+        ("other sizes", f"padded to multiples of {data.multiple}" if data.multiple > 1 else data.fit),
         ("latent", f"{model.latent.kind} {format_shape(model.latent.shape)}"),
         ("posterior", "mean and standard deviation" if model.latent.stochastic else "-"),
         ("can", ", ".join(sorted(model.capabilities))),

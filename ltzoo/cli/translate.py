@@ -93,6 +93,7 @@ def translate(
     from ltzoo.bridge import load_chain
     from ltzoo.bridge.novelty import UNUSUAL
     from ltzoo.latents import Inversion
+    from ltzoo.media.padding import cut_back
 
     chain = load_chain(source.id, target.id, bridges=bridges, device=device)
     chain.check_models([source, target])
@@ -115,7 +116,7 @@ def translate(
         translated = chain.translate(
             z, source=source.id, target=target.id, sample=sample, seed=seed if sample else None
         )
-        results = decoder.decode(translated)
+        results = cut_back(decoder.decode(translated), items, source.data, target.data)
     unlike = [name for name, value in zip(inputs, novelty, strict=True) if value > UNUSUAL]
     if unlike:
         note(_warned(unlike, source))
