@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from importlib.metadata import EntryPoint
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from testhub import forbid_connections
 
 from ltzoo import LatentSpec, ModelSpec, hookimpl
+from ltzoo.cli.train import joined_name, parse_data
 from ltzoo.errors import (
     HubError,
     IntegrityError,
@@ -250,3 +252,32 @@ def test_other_errors_of_a_family_are_the_plugin_s(family, ltzoo, monkeypatch):
     code, _, err = ltzoo("models", "show", "net:org/repo")
     assert code == 3
     assert "resolve_model() raised ZeroDivisionError" in err
+
+
+def test_training_takes_references_as_they_are_typed(family, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a", "b=c"):
+        (tmp_path / name).mkdir()
+        for file, content in FILES.items():
+            (tmp_path / name / file).write_bytes(content)
+    models = tuple(family.get_model(f"net:local:{name}") for name in ("a", "b=c"))
+    assert joined_name(models) == "net-a--net-b-c"
+    typed = ("net:local:a=x.safetensors", f"net:local:{tmp_path}/b=c=y=z.safetensors")
+    given = parse_data(typed, models)
+    assert given == {models[0].id: Path("x.safetensors"), models[1].id: Path("y=z.safetensors")}
+    for wrong in ("net:local:a", "other=x", "a=x", f"net:local:{tmp_path}=x"):
+        with pytest.raises(LtzooError):
+            parse_data((wrong,), models)
+
+
+def test_names_of_folders_hold_no_commits():
+    spec = ModelSpec(
+        id=f"net:org/repo@{COMMIT}#sub/folder",
+        title="-",
+        data=DataSpec(modality="array", shape=(4,)),
+        latent=LatentSpec(shape=(4,)),
+        capabilities=frozenset({"encode"}),
+        license="MIT",
+        loader="no:thing",
+    )
+    assert joined_name((spec, spec)) == "net-org-repo-sub-folder--net-org-repo-sub-folder"
