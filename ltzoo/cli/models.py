@@ -9,6 +9,7 @@ import click
 from ltzoo.cli.base import NounGroup, json_option, quiet_option
 from ltzoo.cli.output import print_ids, print_json, print_table
 from ltzoo.cli.params import MODEL
+from ltzoo.cli.references import offline_option
 from ltzoo.spec import ModelSpec, format_shape
 
 
@@ -53,6 +54,7 @@ def list_(patterns: tuple[str, ...], modality: Any, plugin: str | None, as_json:
 
 @models.command()
 @click.argument("model", type=MODEL)
+@offline_option
 @json_option
 def show(model: ModelSpec, as_json: bool) -> None:
     """Show what is known of one MODEL without loading it."""
