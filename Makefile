@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STARTER := ltzoo-convnets ltzoo-mnist ltzoo-fashion-mnist ltzoo-spoken-digits
 # Open families: they bring diffusers and transformers, which the demo does without.
-FAMILIES := ltzoo-diffusers ltzoo-taesd
+FAMILIES := ltzoo-diffusers ltzoo-taesd ltzoo-transformers
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 OUT ?= demo
 GALLERY := docs/gallery
