@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from ltzoo.errors import SpecError
-from ltzoo.media import read_media
-from ltzoo.media.padding import cut_back
-from ltzoo.spec import DataSpec
+from ltzoo.errors import LatentsError, SpecError
+from ltzoo.latents import LatentSet, encode_to_file
+from ltzoo.media import FileItems, read_media
+from ltzoo.media.padding import cut_back, cut_to_size
+from ltzoo.spec import DataSpec, LatentSpec, ModelSpec
 
 
 def image(multiple: int = 1, size: int | None = None) -> DataSpec:
@@ -67,3 +70,51 @@ def test_fixed_sizes_have_no_multiple():
     ):
         with pytest.raises(SpecError, match="multiple goes with images and sound whose sizes vary"):
             make()
+
+
+# Latent sets keep the sizes
+
+
+class Halving:
+    """Takes images as its own latents, padded to even sides."""
+
+    spec = ModelSpec(
+        id="net/halving",
+        title="-",
+        data=DataSpec(modality="image", shape=(3, None, None), multiple=8),
+        latent=LatentSpec(shape=(3, None, None)),
+        capabilities=frozenset({"encode", "decode"}),
+        license="MIT",
+        loader="no:thing",
+    )
+
+    def encode(self, x: torch.Tensor) -> torch.Tensor:
+        spare = (0, -x.shape[3] % 8, 0, -x.shape[2] % 8)
+        return torch.nn.functional.pad(x, spare, mode="replicate")
+
+    def decode(self, z: torch.Tensor) -> torch.Tensor:
+        return z
+
+
+def test_a_latent_set_keeps_the_sizes_before_padding(tmp_path):
+    for name, size in (("a", (13, 9)), ("b", (16, 16)), ("c", (14, 11))):
+        Image.new("RGB", size, (9, 99, 199)).save(tmp_path / f"{name}.png")
+    items = FileItems([str(tmp_path / f"{name}.png") for name in "abc"], Halving.spec.data)
+    encode_to_file(Halving(), items, tmp_path / "z.safetensors")
+    found = LatentSet.load(tmp_path / "z.safetensors", model=Halving.spec)
+    assert found.latent_shape == (3, 16, 16)
+    assert found.sizes.tolist() == [[9, 13], [16, 16], [11, 14]]
+    some = found.select(torch.tensor([2, 0]))
+    some.save(tmp_path / "some.safetensors")
+    assert LatentSet.load(tmp_path / "some.safetensors").sizes.tolist() == [[11, 14], [9, 13]]
+    for wrong in (torch.zeros(3, 2, dtype=torch.int64), torch.ones(2, 2, dtype=torch.int64), torch.ones(3)):
+        with pytest.raises(LatentsError, match="'sizes'"):
+            replace(found, sizes=wrong)
+
+
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 9))
+def test_a_decoded_item_is_as_large_as_it_was(height, width, multiple):
+    data = image(multiple)
+    item = torch.zeros(data.padded((3, height, width)))
+    assert cut_to_size(item, (height, width), data).shape == (3, height, width)
+    assert cut_to_size(item, (height + multiple, width), data) is item

@@ -153,7 +153,7 @@ def read_items(inputs: Sequence[str], model: ModelSpec) -> Data:
     return torch.stack(items)
 
 
-def write_items(results: Tensor, paths: Sequence[str], model: ModelSpec) -> list[str]:
+def write_items(results: Sequence[Tensor] | Tensor, paths: Sequence[str], model: ModelSpec) -> list[str]:
     """Writes one file a result; gives the paths."""
     from ltzoo.media import encode_media, suffixes_of, write_media
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from torch import Tensor
 
 from ltzoo.model import Data
 from ltzoo.spec import DataSpec
 
-__all__ = ["cut_back", "padding_note"]
+__all__ = ["cut_back", "cut_to_size", "padding_note"]
 
 
 def padding_note(item: Tensor, data: DataSpec) -> list[str]:
@@ -22,7 +24,7 @@ def padding_note(item: Tensor, data: DataSpec) -> list[str]:
 
 
 def cut_back(results: Tensor, items: Data, source: DataSpec, target: DataSpec) -> Tensor:
-    """Results without what the models' padding added to them: of the size of the items that they are made of.
+    """Translations without what the models' padding added to them: of the size of the items that they are made of.
 
     Args:
         results: Data of the target, ``(n, *data_shape)``.
@@ -49,3 +51,20 @@ def cut_back(results: Tensor, items: Data, source: DataSpec, target: DataSpec) -
     if not all(want <= have < want + spare for want, have in zip(wanted, results.shape[2:], strict=True)):
         return results
     return results[(slice(None), slice(None), *(slice(size) for size in wanted))]
+
+
+def cut_to_size(item: Tensor, size: Sequence[int], data: DataSpec) -> Tensor:
+    """One decoded item without what padding added to it before it was encoded.
+
+    Args:
+        item: ``(*data_shape)``.
+        size: Its sizes before padding.
+        data: What the item is.
+
+    Returns:
+        The item, cut; unchanged if it differs from that size by more than padding adds.
+    """
+    spare = [have - want for have, want in zip(item.shape[1:], size, strict=True)]
+    if not all(0 <= rest < data.multiple for rest in spare):
+        return item
+    return item[(slice(None), *(slice(want) for want in size))]

@@ -229,6 +229,12 @@ def test_a_tiny_image_is_padded(ltzoo, tiny, tmp_path):
     )
     assert code == 0
     assert "dot.png: 1 x 1 RGB -> 1 x 1 RGB, padded to 4 x 4" in err
+    code, _, err = ltzoo(
+        *("decode", f"diffusers:local:{tiny('kl')}", str(tmp_path / "z.safetensors")),
+        *("-o", str(tmp_path / "back.png")),
+    )
+    assert code == 0, err
+    assert size_of(str(tmp_path / "back.png")) == (1, 1)
 
 
 def test_half_precision_and_parts_are_read(tiny, tmp_path):
