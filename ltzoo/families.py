@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ltzoo.errors import IntegrityError, NoSuchFileError, OfflineError, UnknownModelError, UsageError
-from ltzoo.hub import announced_sha256, fetch_file, file_sha256
+from ltzoo.hub import announced_sha256, cached_file, fetch_file, file_sha256, is_offline
 from ltzoo.licenses import license_of_hub
 from ltzoo.references import LOCAL, HubReference, parse_hub_reference
 from ltzoo.spec import FileSpec, Source
@@ -114,11 +114,23 @@ class Checkpoint:
         return str(self.reference)
 
     def find(self, *names: str) -> str | None:
-        """The first of these files that is there, or None. The Hub is asked for what is not cached."""
-        folder = self.reference.folder
-        return next(
-            (n for n in names if ((folder / n).is_file() if folder else self._sha256(n) is not None)), None
-        )
+        """The first of these files that is there, or None. The Hub is asked for what is not cached.
+
+        Raises:
+            OfflineError: The Hub cannot be asked, and none is cached.
+            HubError: It refused.
+        """
+        hub, folder = self.reference.hub, self.reference.folder
+        if folder is not None:
+            return next((name for name in names if (folder / name).is_file()), None)
+        assert hub is not None
+        assert hub.revision is not None
+        if is_offline():
+            # Which of them the repository has was found out when they were fetched.
+            for name in names:
+                if cached_file(hub.repo, hub.revision, self._name(name)):
+                    return name
+        return next((name for name in names if self._sha256(name) is not None), None)
 
     def path(self, name: str) -> Path:
         """A file, fetched if it is on the Hub and not cached. Its content is not checked: see `source`.

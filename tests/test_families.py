@@ -145,6 +145,19 @@ def test_a_repository_that_is_not_there_is_said(hub, hub_environment):
         Checkpoint.open(f"net:org/net@{sha}").source("net.safetensors")
 
 
+def test_offline_only_what_is_cached_is_looked_for(hub, hub_environment):
+    """Weights under their second name: that there are none under the first was found out online."""
+    sha = hub.add("org/half", {"net.fp16.safetensors": WEIGHTS})
+    checkpoint = Checkpoint.open("net:org/half")
+    source = checkpoint.source(*checkpoint.weights("net", pickle="net.bin"))
+    resolve_file(source, "net.fp16.safetensors")
+    with offline(), forbid_connections():
+        again = Checkpoint.open(f"net:org/half@{sha}")
+        assert again.source(*again.weights("net", pickle="net.bin")) == source
+        with pytest.raises(OfflineError):
+            again.weights("other", pickle="other.bin")
+
+
 @pytest.mark.parametrize("place", ["folder", "repository"])
 def test_pickles_are_refused_and_parts_are_found(place, hub, hub_environment, tmp_path):
     index = {"weight_map": {"a": "net-1.safetensors", "b": "net-2.safetensors", "c": "net-1.safetensors"}}
