@@ -122,6 +122,21 @@ def test_show_encode_decode_train_translate_from_the_hub(ltzoo, hub, hub_environ
     assert code == 0, err
     with Image.open("out.png") as image:
         assert image.size == (21, 13)
+        alone = np.asarray(image)
+    # Inputs of several sizes, and each result in its input's place.
+    several = ["photos/03.png", "odd.png", "photos/07.png"]
+    code, out, err = ltzoo(
+        *("translate", *several, "--from", f"taesd:org/net@{commits[0]}", "--to", typed[1]),
+        *("--bridge", "local:taesd-org-net--taesd-org-other", "-o", "several", "--sheet", "sheet.png"),
+    )
+    assert code == 0, err
+    sizes = []
+    for path in out.split()[:3]:
+        with Image.open(path) as image:
+            sizes.append(image.size)
+            if path.endswith("odd.png"):
+                assert np.abs(np.asarray(image).astype(int) - alone).max() <= 1
+    assert sizes == [(24, 16), (21, 13), (24, 16)]
 
 
 # Wrong references
