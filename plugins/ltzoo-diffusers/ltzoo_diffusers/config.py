@@ -19,6 +19,7 @@ __all__ = ["CONFIG", "KINDS", "PICKLE", "STEM", "AutoencoderConfig", "read_confi
 CONFIG = "config.json"
 STEM, PICKLE = "diffusion_pytorch_model", "diffusion_pytorch_model.bin"
 
+IMAGE_CHANNELS = (1, 3, 4)
 MOST_CHANNELS = 4096
 LARGEST_STRIDE = 256
 SD_SCALING = 0.18215
@@ -160,12 +161,14 @@ def read_config(content: Mapping[str, Any], where: str) -> AutoencoderConfig:
         source = next((key for key in kind.channels if key in config), kind.channels[-1])
         channels = _whole(config, source, MOST_CHANNELS)
         key = "input_channels" if "input_channels" in config else "in_channels"
-        image_channels = _whole({key: 3, **config}, key, 4)
-        if (
-            image_channels == 2
-            or _whole({"out_channels": image_channels, **config}, "out_channels", 64) != image_channels
-        ):
-            raise UnknownModelError("takes or gives no image of 1, 3 or 4 channels")
+        image_channels = _whole({key: 3, **config}, key, MOST_CHANNELS)
+        given_back = _whole({"out_channels": image_channels, **config}, "out_channels", MOST_CHANNELS)
+        if image_channels not in IMAGE_CHANNELS or given_back != image_channels:
+            raise UnknownModelError(
+                f"takes {image_channels} channels and gives {given_back}; an image has 1, 3 or 4"
+            )
+        if kind.frames and not {"latents_mean", "latents_std"} <= given.keys():
+            raise IntegrityError("'latents_mean' and 'latents_std' are missing")
         mean, std = _scale(config, channels)
         return AutoencoderConfig(
             name, kind, image_channels, channels, _bounded(kind.stride(config)), mean, std
@@ -226,5 +229,5 @@ def _what(content: Mapping[str, Any]) -> str:
 
 def _hint(content: Mapping[str, Any], where: str) -> str:
     if isinstance(content.get("model_type"), str) and "_class_name" not in content:
-        return f"for an audio codec or image encoder: transformers:{where.partition(':')[2]}"
-    return f"known classes: {', '.join(KINDS)}"
+        return f"transformers:{where.partition(':')[2]}, if it is an audio codec or image encoder"
+    return f"one of the known classes: {', '.join(KINDS)}"

@@ -47,4 +47,4 @@ def _nothing(checkpoint: Checkpoint, ref: str) -> UnknownModelError:
             f"{ref}: has no {CONFIG}", hint="diffusers:ORG/REPO#FOLDER, if it lies in a folder"
         )
     inner = f"{ref}/vae" if checkpoint.reference.folder else f"{ref}#vae"
-    return UnknownModelError(f"{ref}: is a whole pipeline, not an autoencoder", hint=f"try {inner}")
+    return UnknownModelError(f"{ref}: is a whole pipeline, not an autoencoder", hint=inner)

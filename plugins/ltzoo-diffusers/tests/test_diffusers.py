@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import subprocess
 import sys
@@ -285,7 +286,10 @@ def widen(weights: dict) -> None:
 WRONG = {
     "a text model": ({"config.json": b'{"model_type": "bert", "architectures": ["BertModel"]}'}, 2, "transformers (bert)"),
     "another class": ({"config.json": b'{"_class_name": "UNet2DConditionModel"}'}, 2, "is a UNet2DConditionModel"),
-    "a pipeline": ({"model_index.json": b"{}"}, 2, "is a whole pipeline, not an autoencoder; try: try diffusers:"),
+    "no statistics": ({"config.json": b'{"_class_name": "AutoencoderKLWan"}'}, 5, "'latents_mean' and 'latents_std' are missing"),
+    "patches of a video": ({"config.json": b'{"_class_name": "AutoencoderKLWan", "in_channels": 12, "out_channels": 12}'}, 2, "takes 12 channels and gives 12"),
+    "two channels": ({"config.json": b'{"_class_name": "AutoencoderKL", "in_channels": 3, "out_channels": 2}'}, 2, "takes 3 channels and gives 2"),
+    "a pipeline": ({"model_index.json": b"{}"}, 2, "is a whole pipeline, not an autoencoder; try: diffusers:"),
     "nothing": ({"README.md": b"# x"}, 2, "has no config.json"),
     "no object": ({"config.json": b"[]"}, 5, "config.json holds no JSON object"),
     "broken JSON": ({"config.json": b"{"}, 5, "config.json cannot be read as JSON"),
@@ -386,6 +390,28 @@ def test_every_known_class_is_tried():
         import diffusers
 
         assert all(hasattr(diffusers, name) for name in KINDS)
+
+
+def test_what_a_config_leaves_out_is_as_in_the_library():
+    """The defaults of the classes' own constructors: where one changes there, it must here."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import diffusers
+
+        for name, kind in KINDS.items():
+            parameters = inspect.signature(getattr(diffusers, name).__init__).parameters
+            for entry, value in kind.defaults.items():
+                # The one that takes images through its middle: in the library it is called otherwise.
+                entry = "input_channels" if entry == "in_channels" and entry not in parameters else entry
+                found = parameters[entry].default
+                assert (list(found) if isinstance(found, tuple) else found) == value, (name, entry)
+            for entry in ("scaling_factor", "shift_factor"):
+                if entry in parameters and parameters[entry].default is not inspect.Parameter.empty:
+                    usual = {"scaling_factor": 1.0, "shift_factor": 0.0}[entry]
+                    assert (parameters[entry].default or usual) == kind.defaults.get(entry, usual), (
+                        name,
+                        entry,
+                    )
 
 
 def test_rows_of_an_array_are_images_too(tiny, ltzoo, tmp_path):

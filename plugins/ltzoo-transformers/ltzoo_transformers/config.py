@@ -246,10 +246,11 @@ def read_config(content: Config, where: str) -> CodecConfig | EncoderConfig:
         what = f"is a {cls[:80]} of diffusers"
     else:
         what = f"its {CONFIG} does not say what it is"
-    family = "for an autoencoder of images: diffusers:" + where.partition(":")[2]
     raise UnknownModelError(
         f"{where}: {what}, neither an audio codec nor an image encoder",
-        hint=family if "_class_name" in content else f"known are {', '.join((*CODECS, *ENCODERS))}",
+        hint=f"diffusers:{where.partition(':')[2]}"
+        if "_class_name" in content
+        else f"one of the known kinds: {', '.join((*CODECS, *ENCODERS))}",
     )
 
 

@@ -75,6 +75,51 @@ def test_every_known_codec_is_tried():
     assert len(ENCODERS) == len(saved)
 
 
+@pytest.mark.parametrize(
+    ("name", "hop"),
+    [
+        ("Encodec", "hop_length"),
+        ("Dac", "hop_length"),
+        ("Mimi", "frame_size"),
+        ("Xcodec", "hop_length"),
+        ("WavTokenizer", "hop_length"),
+        ("VibeVoiceAcousticTokenizer", "hop_length"),
+        ("PocketTTSAudioTokenizer", "frame_size"),
+    ],
+)
+@pytest.mark.parametrize("bare", [True, False])
+def test_configs_are_read_as_the_library_reads_them(name, hop, bare):
+    """Those of its classes' defaults, in full and with nothing but the kind: where one changes, it must here."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import transformers
+
+        config = getattr(transformers, f"{name}Config")()
+    content = {"model_type": config.model_type} if bare else json.loads(config.to_json_string(use_diff=False))
+    found = configs.read_config(content, "x")
+    assert found.hop == getattr(config, hop)
+    rate = getattr(config, "sampling_rate", None) or getattr(config, "sample_rate", 24_000)
+    assert found.sample_rate == rate
+    assert found.channels == (getattr(config, "latent_dim", None) or config.hidden_size)
+    assert found.sound_channels == 1
+
+
+@pytest.mark.parametrize(
+    "name", ["CLIP", "CLIPVision", "Siglip", "SiglipVision", "Dinov2", "Dinov2WithRegisters"]
+)
+@pytest.mark.parametrize("bare", [True, False])
+def test_configs_of_encoders_are_read_as_the_library_reads_them(name, bare):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import transformers
+
+        config = getattr(transformers, f"{name}Config")()
+    content = {"model_type": config.model_type} if bare else json.loads(config.to_json_string(use_diff=False))
+    vision = getattr(config, "vision_config", config)
+    expected = config.projection_dim if "CLIP" in name else vision.hidden_size
+    assert configs.read_config(content, "x").dims == expected
+
+
 @pytest.mark.parametrize("name", ["encodec", "dac", "mimi", "xcodec", "wavtokenizer"])
 def test_quantised_it_gives_what_the_codec_gives(name, tmp_path):
     """Sound to codes and back, as transformers does it at full bandwidth."""
@@ -332,7 +377,7 @@ def test_image_encoders_train_and_translate_into_images(
 
 WRONG = {
     "a text model": ({"config.json": b'{"model_type": "bert"}'}, 2, "is a 'bert' model, neither"),
-    "a model of diffusers": ({"config.json": b'{"_class_name": "AutoencoderKL"}'}, 2, "try: for an autoencoder of images: diffusers:"),
+    "a model of diffusers": ({"config.json": b'{"_class_name": "AutoencoderKL"}'}, 2, "try: diffusers:"),
     "nothing": ({"README.md": b"# x"}, 2, "has no config.json"),
     "no kind": ({"config.json": b"{}"}, 2, "its config.json does not say what it is"),
     "broken JSON": ({"config.json": b"{"}, 5, "cannot be read as JSON"),
