@@ -89,35 +89,46 @@ def test_one_file_and_two_hold_the_same(tmp_path):
     torch.testing.assert_close(one.encode(x), two.encode(x))
 
 
-def test_show_encode_decode_train_translate_from_the_hub(ltzoo, hub, hub_environment, tmp_path, monkeypatch):
+@pytest.mark.parametrize("place", ["folder", "hub"])
+def test_show_encode_decode_train_translate(place, ltzoo, hub, hub_environment, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     folders = [save_tiny_taesd(tmp_path / "net", "gated"), save_tiny_taesd(tmp_path / "other", "deep", 6)]
-    card = {"README.md": b"---\nlicense: mit\n---\n"}
-    commits = [
-        hub.add(f"org/{folder.name}", {path.name: path.read_bytes() for path in folder.iterdir()} | card)
-        for folder in folders
-    ]
-    typed = ["taesd:org/net", f"taesd:org/other@{commits[1]}"]
+    if place == "hub":
+        card = {"README.md": b"---\nlicense: mit\n---\n"}
+        commits = [
+            hub.add(f"org/{folder.name}", {path.name: path.read_bytes() for path in folder.iterdir()} | card)
+            for folder in folders
+        ]
+        typed = ["taesd:org/net", f"taesd:org/other@{commits[1]}"]
+        pinned = [f"taesd:org/net@{commits[0]}", typed[1]]
+    else:
+        typed = ["taesd:local:net", f"taesd:local:{folders[1]}"]
+        pinned = [f"taesd:local:{folder}" for folder in folders]
     code, out, err = ltzoo("models", "show", typed[0])
     assert code == 0, err
-    assert "license      MIT" in out
-    assert f"taesd:org/net@{commits[0]}" in out
+    assert ("MIT" if place == "hub" else "other: not stated") in out
+    assert f"{typed[0]} is {pinned[0]}" in err
     (tmp_path / "photos").mkdir()
     for i, picture in enumerate(pictures(20, 16, 24)):
         Image.fromarray((picture * 255).byte().permute(1, 2, 0).numpy()).save(f"photos/{i:02d}.png")
     for ref, name in zip(typed, ("a", "b"), strict=True):
         assert ltzoo("encode", ref, "photos", "-o", f"{name}.safetensors")[0] == 0
     assert LatentSet.load("b.safetensors").latent_shape == (6, 2, 3)
+    assert ltzoo("decode", typed[1], "b.safetensors", "--rows", "2", "-o", "back.png")[0] == 0
+    with Image.open("back.png") as image:
+        assert image.size == (24, 16)
     code, out, err = ltzoo(
         *("train", *typed, "--data", f"{typed[0]}=a.safetensors", "--data", f"{typed[1]}=b.safetensors"),
         *("--recipe", "ridge"),
     )
     assert code == 0, err
+    bridge = out.strip()
+    assert bridge == ("taesd-org-net--taesd-org-other" if place == "hub" else "taesd-net--taesd-other")
     monkeypatch.setattr("socket.socket.connect", lambda *_: pytest.fail("a connection was opened"))
     Image.new("RGB", (21, 13), (9, 99, 199)).save("odd.png")
     code, _, err = ltzoo(
-        *("translate", "odd.png", "--from", f"taesd:org/net@{commits[0]}", "--to", typed[1]),
-        *("--bridge", f"local:{out.strip()}", "-o", "out.png"),
+        *("translate", "odd.png", "--from", pinned[0], "--to", typed[1]),
+        *("--bridge", f"local:{bridge}", "-o", "out.png"),
     )
     assert code == 0, err
     with Image.open("out.png") as image:
@@ -126,8 +137,8 @@ def test_show_encode_decode_train_translate_from_the_hub(ltzoo, hub, hub_environ
     # Inputs of several sizes, and each result in its input's place.
     several = ["photos/03.png", "odd.png", "photos/07.png"]
     code, out, err = ltzoo(
-        *("translate", *several, "--from", f"taesd:org/net@{commits[0]}", "--to", typed[1]),
-        *("--bridge", "local:taesd-org-net--taesd-org-other", "-o", "several", "--sheet", "sheet.png"),
+        *("translate", *several, "--from", pinned[0], "--to", typed[1]),
+        *("--bridge", f"local:{bridge}", "-o", "several", "--sheet", "sheet.png"),
     )
     assert code == 0, err
     sizes = []
