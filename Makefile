@@ -38,9 +38,10 @@ format: $(VENV)/.tested
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# Brings help texts and tables in the docs up to date.
+# Brings help texts, tables and a picture in the docs up to date.
 docs: $(VENV)/.tested
 	$(BIN)/python -m cogapp -r README.md docs/*.md
+	$(BIN)/ltzoo explain mnist-spoken-gan -o docs/images/explain.svg > /dev/null
 
 # Pictures and sounds of docs/gallery.md.
 gallery: $(VENV)/.installed

@@ -37,6 +37,7 @@ VARIANTS: dict[str, tuple[str, dict[str, object]]] = {
     "one network infers the class": ("default", {"inference_members": 1}),
     "softer classes (`temperature` 1)": ("default", {"temperature": 1.0}),
     "without `translation`": ("default", {"translation_weight": 0.0}),
+    "without `nearness`": ("default", {"nearness_weight": 0.0}),
     "without `noisy_cycle`": ("default", {"noisy_cycle_weight": 0.0}),
     "without both cycles": ("default", {"cycle_weight": 0.0, "noisy_cycle_weight": 0.0}),
     "without `recognition`": ("default", {"recognition_weight": 0.0}),

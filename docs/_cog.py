@@ -35,7 +35,8 @@ SETTINGS = {
     "plugins": "The only plugins to load; empty for none. Separated by commas.",
     "disable_plugins": "Plugins to go without. Separated by commas.",
     "strict_plugins": "Stop with exit code 3 at the first fault of a plugin. For those who write plugins, and for CI.",
-    "registry": "More `registry.toml` files; their bridges come first. Separated as in `PATH`.",
+    "registry": "Your registries, which come first: `registry.toml` files, or `hf:org/repo@COMMIT`. Separated as in `PATH`; "
+    "`ltzoo registry add` writes them into `config.toml`.",
 }
 
 MEASURES = {

@@ -12,6 +12,7 @@ import importlib.util
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from ltzoo.errors import IntegrityError, OfflineError, PluginError
@@ -19,6 +20,7 @@ from ltzoo.files import replacing
 from ltzoo.spec import REVISION, SHA256, FileSpec, Source
 
 __all__ = [
+    "HubFile",
     "announced_sha256",
     "cached_file",
     "check_file",
@@ -27,11 +29,28 @@ __all__ = [
     "file_sha256",
     "is_offline",
     "offline",
+    "package_file",
+    "repository_files",
     "resolve_commit",
     "resolve_file",
 ]
 
 DEFAULT_REVISION = "main"
+
+
+@dataclass(frozen=True)
+class HubFile:
+    """A file of a Hub repository, as the Hub describes it.
+
+    Attributes:
+        name: Path in the repository.
+        size: Bytes.
+        sha256: Of a large file; None for a small one.
+    """
+
+    name: str
+    size: int
+    sha256: str | None
 
 
 def resolve_file(source: Source, name: str) -> Path:
@@ -50,7 +69,7 @@ def resolve_file(source: Source, name: str) -> Path:
     """
     file = source.file(name)
     if source.package:
-        path = _package_file(source.package, file)
+        path = package_file(source.package, file)
         check_file(path, file)
         return path
     if source.folder:
@@ -193,6 +212,27 @@ def resolve_commit(repo: str, revision: str | None = None) -> str:
     return commit
 
 
+def repository_files(repo: str, revision: str) -> list[HubFile]:
+    """The files of a Hub repository; none is downloaded.
+
+    Args:
+        repo: ``org/name``.
+        revision: The full commit.
+
+    Raises:
+        OfflineError: The Hub cannot be reached, or must not be.
+        HubError: It has no such repository or commit, or refused.
+    """
+    if is_offline():
+        raise OfflineError(
+            f"the Hub cannot be asked about hf:{repo}: ltzoo is offline",
+            hint="unset HF_HUB_OFFLINE, and go online",
+        )
+    from ltzoo.hub_client import ask_files
+
+    return [HubFile(*described) for described in ask_files(repo, revision)]
+
+
 def is_offline() -> bool:
     """Whether the Hub must not be asked: ``HF_HUB_OFFLINE`` or `offline` says so."""
     from huggingface_hub import constants
@@ -245,7 +285,12 @@ def file_sha256(path: Path) -> str:
         raise IntegrityError(f"{path}: cannot be read: {error.strerror or error}") from error
 
 
-def _package_file(package: str, file: FileSpec) -> Path:
+def package_file(package: str, file: FileSpec) -> Path:
+    """The path of a file that an installed package carries. Its content is not looked at.
+
+    Raises:
+        PluginError: The package is not installed, or lacks the file.
+    """
     found = importlib.util.find_spec(package)
     for folder in (found.submodule_search_locations if found else None) or ():
         if (path := Path(folder, *file.name.split("/"))).is_file():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,16 +21,27 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
+from huggingface_hub.utils import build_hf_headers, hf_raise_for_status, http_backoff  # type: ignore[attr-defined]
 from huggingface_hub.utils.tqdm import disable_progress_bars, enable_progress_bars
 
 from ltzoo.errors import HubError, IntegrityError, LtzooError, NoSuchFileError, OfflineError
+from ltzoo.spec import REVISION
 
 try:
     import httpx2 as httpx
 except ImportError:  # what the client used before its version 2.4
     import httpx  # type: ignore[import-not-found, no-redef]
 
-__all__ = ["api", "ask_commit", "ask_etag", "asking", "check_reachable", "download"]
+__all__ = [
+    "api",
+    "ask_commit",
+    "ask_etag",
+    "ask_files",
+    "ask_models",
+    "asking",
+    "check_reachable",
+    "download",
+]
 
 CONNECT_SECONDS = 3.0
 """How long the Hub may take to answer at all. Its client would try for some 23 s."""
@@ -85,11 +96,72 @@ def ask_commit(repo: str, revision: str) -> str:
         OfflineError: The Hub cannot be reached.
         HubError: It has no such repository or revision, or refused.
     """
-    with asking(f"hf:{repo}@{revision}"):
+    what = f"hf:{repo}@{revision}"
+    with asking(what), _understanding(what):
         commit = api().model_info(repo, revision=revision, timeout=CONNECT_SECONDS).sha
-    if commit is None:
-        raise HubError(f"hf:{repo}@{revision}: the Hub did not say its commit", hint=_endpoint_hint())
+    # It becomes the name of a folder in the cache.
+    if commit is None or not REVISION.fullmatch(str(commit)):
+        raise HubError(f"{what}: the Hub says no commit", hint=_endpoint_hint())
     return commit
+
+
+def ask_files(repo: str, revision: str) -> list[tuple[str, int, str | None]]:
+    """The files of a repository at a commit: name, bytes, and the sha256 where the Hub knows it.
+
+    Raises:
+        OfflineError: The Hub cannot be reached.
+        HubError: It has no such repository or revision, or refused.
+    """
+    what = f"hf:{repo}@{revision}"
+    with asking(what), _understanding(what):
+        info = api().model_info(repo, revision=revision, files_metadata=True, timeout=CONNECT_SECONDS)
+        if info.sha != revision:
+            raise HubError(f"{what}: the Hub answers with commit {info.sha}", hint=_endpoint_hint())
+        return [
+            (file.rfilename, file.size or 0, file.lfs.sha256 if file.lfs else None)
+            for file in info.siblings or ()
+        ]
+
+
+def ask_models(
+    tags: Sequence[str], *, text: str | None, author: str | None, limit: int
+) -> list[dict[str, Any]]:
+    """The most downloaded models with all of the tags, as the Hub describes them.
+
+    Args:
+        tags: What every one of them has.
+        text: What its name has in it.
+        author: The user or organisation that it belongs to.
+        limit: At most so many.
+
+    Raises:
+        OfflineError: The Hub cannot be reached.
+        HubError: It refused, or what came is no list of models.
+    """
+    what = "the list of bridges"
+    question = {"search": text, "author": author, "filter": list(tags), "limit": limit, "sort": "downloads"}
+    params: dict[str, Any] = {name: value for name, value in question.items() if value}
+    params["expand"] = ["tags", "likes", "downloads", "lastModified", "sha", "private", "gated"]
+    url: str | None = f"{constants.ENDPOINT}/api/models"
+    found: list[dict[str, Any]] = []
+    # HfApi.list_models would wait for ever for an answer that does not come.
+    with asking(what), _understanding(what):
+        while url and len(found) < limit:
+            response = http_backoff(
+                "GET",
+                url,
+                params=params or None,
+                headers=build_hf_headers(library_name="ltzoo"),
+                timeout=CONNECT_SECONDS,
+                max_retries=2,
+                retry_on_exceptions=(),
+                retry_on_status_codes=(500, 502, 503, 504),
+            )
+            hf_raise_for_status(response)
+            found += [{**model, "id": str(model["id"])} for model in response.json()]
+            # The address of the next page has the question in it.
+            url, params = response.links.get("next", {}).get("url"), {}
+    return found[:limit]
 
 
 def api() -> HfApi:
@@ -131,6 +203,19 @@ def asking(what: str) -> Iterator[None]:
         constants.HF_HUB_DISABLE_TELEMETRY = telemetry
         if no_bars:
             enable_progress_bars()
+
+
+@contextmanager
+def _understanding(what: str) -> Iterator[None]:
+    """Says that it was no Hub that answered, where the block cannot make sense of the answer."""
+    try:
+        yield
+    except HFValidationError:
+        raise
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        if isinstance(error, LtzooError):
+            raise
+        raise HubError(f"{what}: no answer of a Hub: {_first_line(error)}", hint=_endpoint_hint()) from error
 
 
 def _reach(url: str) -> str | None:

@@ -30,7 +30,9 @@ class PublishedBridge:
     @property
     def folder(self) -> Path | None:
         """The folder of a bundled bridge; None for one on the Hub."""
-        return None if self.row.path is None else self.registry.path.parent / self.row.path
+        if self.row.path is None or self.registry.path is None:
+            return None
+        return self.registry.path.parent / self.row.path
 
 
 class PublishedBridges:

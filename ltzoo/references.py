@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Literal
 
 from ltzoo.errors import UsageError
-from ltzoo.hub import resolve_commit
 from ltzoo.spec import REPO, REVISION
 
 __all__ = ["HubReference", "local_path", "parse_hub_reference", "pinned", "reference_kind"]
@@ -48,7 +47,11 @@ class HubReference:
         Raises:
             OfflineError, HubError: The commit cannot be found out.
         """
-        return self if self.is_pinned else HubReference(self.repo, resolve_commit(self.repo, self.revision))
+        if self.is_pinned:
+            return self
+        from ltzoo.hub import resolve_commit  # only here: listings are measured in milliseconds
+
+        return HubReference(self.repo, resolve_commit(self.repo, self.revision))
 
 
 def reference_kind(text: str) -> Literal["hub", "local", "id"]:

@@ -8,8 +8,7 @@ of the hops were independent, and if no later error could mend an earlier one.
 from __future__ import annotations
 
 import math
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import permutations
 from typing import Protocol
@@ -17,7 +16,17 @@ from typing import Protocol
 from ltzoo.errors import SpecError
 from ltzoo.registry import BridgeRow
 
-__all__ = ["Hop", "Measured", "Route", "accuracy_of", "best_route", "reachable", "route_through", "row_hops"]
+__all__ = [
+    "Hop",
+    "Measured",
+    "Route",
+    "accuracy_of",
+    "best_route",
+    "best_routes",
+    "reachable",
+    "route_through",
+    "row_hops",
+]
 
 
 class Measured(Protocol):
@@ -131,19 +140,15 @@ def best_route(hops: Sequence[Hop], source: str, target: str) -> Route | None:
     """
     # With one bridge that joins the two, those that do are all there is to choose from.
     hops = [hop for hop in hops if (hop.source, hop.target) == (source, target)] or hops
-    best: dict[str, _Way] = {}
-    # Ways of one hop, of two, of three. One that is no better than a shorter one to the same model is
-    # dropped: nor would anything be that begins with it. So no way visits a model twice, and this ends.
-    ways = [_Way((), source)]
-    while ways:
-        longer: dict[str, _Way] = {}
-        for way in _extended(ways, hops):
-            old = longer.get(way.at) or best.get(way.at)
-            if way.at != source and (old is None or way.cost() < old.cost()):
-                longer[way.at] = way
-        best |= longer
-        ways = list(longer.values())
-    return Route(best[target].hops) if target in best else None
+    way = _best_ways(hops, source).get(target)
+    return Route(way.hops) if way else None
+
+
+def best_routes(hops: Sequence[Hop], source: str) -> dict[str, Route]:
+    """What `best_route` gives for every model that can be reached from ``source``, by its id, in order."""
+    # Every direct hop is better than no direct one, and is compared with its like only.
+    direct = _best_ways([hop for hop in hops if hop.source == source], source)
+    return {target: Route(way.hops) for target, way in sorted((_best_ways(hops, source) | direct).items())}
 
 
 def route_through(steps: Sequence[Sequence[Hop]], source: str, target: str) -> Route | None:
@@ -160,7 +165,7 @@ def route_through(steps: Sequence[Sequence[Hop]], source: str, target: str) -> R
     ways = [_Way((), source)]
     for hops in steps:
         longer: dict[str, _Way] = {}
-        for way in _extended(ways, hops):
+        for way in _extended(ways, _by_source(hops)):
             if way.at not in longer or way.cost() < longer[way.at].cost():
                 longer[way.at] = way
         ways = list(longer.values())
@@ -188,11 +193,33 @@ class _Way:
         return len(self.hops) - len(measured), -math.prod(measured)
 
 
-def _extended(ways: Iterable[_Way], hops: Iterable[Hop]) -> Iterator[_Way]:
-    """The ways with every hop that starts where they have come to."""
-    leaving: dict[str, list[Hop]] = defaultdict(list)
+def _best_ways(hops: Iterable[Hop], source: str) -> dict[str, _Way]:
+    """The best way from ``source`` to every model that it leads to, by the model's id."""
+    leaving = _by_source(hops)
+    best: dict[str, _Way] = {}
+    # Ways of one hop, of two, of three. One that is no better than a shorter one to the same model is
+    # dropped: nor would anything be that begins with it. So no way visits a model twice, and this ends.
+    ways = [_Way((), source)]
+    while ways:
+        longer: dict[str, _Way] = {}
+        for way in _extended(ways, leaving):
+            old = longer.get(way.at) or best.get(way.at)
+            if way.at != source and (old is None or way.cost() < old.cost()):
+                longer[way.at] = way
+        best |= longer
+        ways = list(longer.values())
+    return best
+
+
+def _by_source(hops: Iterable[Hop]) -> dict[str, list[Hop]]:
+    leaving: dict[str, list[Hop]] = {}
     for hop in hops:
-        leaving[hop.source].append(hop)
+        leaving.setdefault(hop.source, []).append(hop)
+    return leaving
+
+
+def _extended(ways: Iterable[_Way], leaving: Mapping[str, Sequence[Hop]]) -> Iterator[_Way]:
+    """The ways with every hop that starts where they have come to."""
     for way in ways:
-        for hop in leaving[way.at]:
+        for hop in leaving.get(way.at, ()):
             yield _Way((*way.hops, hop), hop.target)

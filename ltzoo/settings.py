@@ -6,12 +6,28 @@ Weights are not among them: they live in the Hugging Face cache, under the ``HF_
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ltzoo.errors import SpecError
 
-__all__ = ["config_path", "home", "installed_path", "setting", "setting_list"]
+if TYPE_CHECKING:
+    from tomlkit.items import Array
+
+__all__ = [
+    "append_entry",
+    "config_path",
+    "config_value",
+    "editing_list",
+    "home",
+    "installed_path",
+    "is_overridden",
+    "setting",
+    "setting_list",
+]
 
 DEFAULTS: dict[str, Any] = {
     "device": "cpu",
@@ -53,17 +69,92 @@ def setting(name: str) -> Any:
         if isinstance(default, bool):
             return text.lower() not in ("", "0", "false", "no")
         if default is None or isinstance(default, list):
-            return [
-                part.strip() for part in text.split(os.pathsep if name == "registry" else ",") if part.strip()
-            ]
+            return _registries(text) if name == "registry" else _listed(text.split(","))
         return text
-    return _read_config().get(name, default)
+    return config_value(name)
 
 
 def setting_list(name: str) -> list[str] | None:
     """A setting that holds names; None where it is unset and its default is "everything"."""
     value = setting(name)
     return None if value is None else list(value)
+
+
+def config_value(name: str) -> Any:
+    """What ``config.toml`` says, else the default, whatever the environment says.
+
+    Raises:
+        SpecError: As `setting`.
+    """
+    return _read_config().get(name, DEFAULTS[name])
+
+
+def is_overridden(name: str) -> bool:
+    """Whether the environment takes the place of what ``config.toml`` says."""
+    return f"LTZOO_{name.upper()}" in os.environ
+
+
+@contextmanager
+def editing_list(name: str) -> Iterator[Array]:
+    """Gives a list of ``config.toml`` to be changed; when the block ends well, the file is written.
+
+    Comments stay, but for one behind an entry that goes, and so does everything else in the file. A file or key that
+    is missing is made.
+
+    Args:
+        name: The key.
+
+    Yields:
+        The list. Entries are put behind the others with `append_entry`; they are replaced and removed as in any list.
+
+    Raises:
+        SpecError: The file is damaged, or cannot be changed without changing something else.
+        OSError: It cannot be written.
+    """
+    import tomllib
+
+    import tomlkit
+
+    from ltzoo.files import replacing
+
+    path, before = config_path(), _read_config()
+    # Bytes, so that the ends of lines stay as they are.
+    document = tomlkit.parse(path.read_bytes().decode() if path.exists() else "")
+    entries: Any = document[name] if name in document else tomlkit.array()
+    yield entries
+    if name not in document:
+        document[name] = entries
+    text = tomlkit.dumps(document)
+    wanted = [str(entry) for entry in entries]
+    try:
+        is_right = tomllib.loads(text) == {**before, name: wanted}
+    except tomllib.TOMLDecodeError:
+        is_right = False
+    if not is_right:
+        raise SpecError(
+            f"{path}: its list '{name}' cannot be changed with all else kept", hint=f"write {name} = {wanted}"
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as temporary:
+        temporary.write_bytes(text.encode())
+
+
+def append_entry(entries: Array, text: str) -> None:
+    """Puts an entry behind the others of a list that is being edited."""
+    if "\n" in entries.as_string():
+        # Array.append would put it into a comment behind the last entry.
+        entries.add_line(text, indent="  ")
+    else:
+        entries.append(text)
+
+
+def _listed(parts: list[str]) -> list[str]:
+    return [part.strip() for part in parts if part.strip()]
+
+
+def _registries(text: str) -> list[str]:
+    """Parts as in ``PATH``; the colon of ``hf:org/repo`` ends none."""
+    return _listed(re.findall(rf"\s*(?:hf:)?[^{re.escape(os.pathsep)}]+", text))
 
 
 def _read_config() -> dict[str, Any]:

@@ -11,11 +11,11 @@ import re
 from collections.abc import Callable, Iterable
 from fnmatch import fnmatchcase
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ltzoo.errors import (
     LtzooError,
+    OfflineError,
     PluginError,
     PluginMissingError,
     SpecError,
@@ -25,8 +25,8 @@ from ltzoo.errors import (
 from ltzoo.model import Judge, Labeller, LatentModel
 from ltzoo.plugins import PluginHost, PluginInfo, warn
 from ltzoo.published import PublishedBridge, PublishedBridges
+from ltzoo.registries import own_sources
 from ltzoo.registry import Registry, RegistrySource, bundled_registry
-from ltzoo.settings import setting_list
 from ltzoo.spec import DatasetSpec, Modality, ModelSpec
 from ltzoo.suggestions import suggest
 
@@ -205,16 +205,27 @@ class Zoo:
 
     @cached_property
     def registries(self) -> list[tuple[RegistrySource, Registry]]:
-        """The registries in order of precedence: the user's own, the bundled one, those of plugins."""
-        of_plugins = [source for _, sources in self.host.call("register_registries") for source in sources]
-        return [*self._own_registries, *_load_registries(of_plugins)]
+        """The registries in order of precedence: the user's own, the bundled one, those of plugins.
+
+        What cannot be read, or lies on the Hub and not in the cache, is left out and said.
+        """
+        return [*self._own_registries, *_load_registries(self.plugin_registries)]
+
+    @cached_property
+    def plugin_registries(self) -> list[RegistrySource]:
+        """Where the registries of plugins lie, in order of the plugins' names."""
+        found = []
+        for info, sources in self.host.call("register_registries"):
+            if isinstance(sources, list) and all(isinstance(one, RegistrySource) for one in sources):
+                found += sources
+            else:
+                self.host.fail(info, "register_registries() must return RegistrySources")
+        return found
 
     @cached_property
     def _own_registries(self) -> list[tuple[RegistrySource, Registry]]:
         """Those that need no plugin."""
-        paths = setting_list("registry") or ()
-        own = [RegistrySource(name=path, path=Path(path).expanduser()) for path in paths]
-        return _load_registries([*own, bundled_registry()])
+        return _load_registries([*own_sources(), bundled_registry()])
 
     @cached_property
     def published(self) -> PublishedBridges:
@@ -331,8 +342,11 @@ def _load_registries(sources: Iterable[RegistrySource]) -> list[tuple[RegistrySo
     for source in sources:
         try:
             loaded.append((source, Registry.load(source)))
-        except SpecError as error:
-            warn(f"registry '{source.name}' is left out: {error}")
+        except (SpecError, OfflineError) as error:
+            warn(
+                f"registry '{source.name}' is left out: {error}"
+                + (f"; try: {error.hint}" if error.hint else "")
+            )
     return loaded
 
 

@@ -452,6 +452,22 @@ def test_the_cards_front_matter_is_yaml():
     assert front == {"library_name": "ltzoo", "tags": ["ltzoo", "latent-translation", "array", *joins]}
 
 
+@pytest.mark.parametrize(
+    "text", ["\x7f", "\x85", "\x9b1m", "a\u2028b", "\ufffe", "a: b\n---\n", "\"'", "\U0001f600", "# x"]
+)
+def test_no_text_of_a_metric_breaks_the_front_matter(text):
+    import yaml
+
+    from ltzoo.bridge.card import card_text
+    from ltzoo.bridge.config import Metric
+
+    config = make_config()
+    metrics = (Metric(name=text, source=text, target="toy/b", value=1.0),)
+    front = yaml.safe_load(card_text(replace(config, metrics=metrics)).split("---\n", 2)[1])
+    (result,) = front["model-index"][0]["results"]
+    assert result["metrics"][0]["type"] == result["dataset"]["type"] == text
+
+
 def test_listing_needs_no_torch():
     code = (
         "import sys, ltzoo.bridge as b; from ltzoo.bridge import card, report;"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from bridge_samples import build_network, make_config, plain_recipe, tiny_recipe
 
 from ltzoo.bridge import objective
 from ltzoo.bridge.based import by_class, in_turn
+from ltzoo.bridge.likeness import Likeness, NearestLatents
 from ltzoo.bridge.network import SharedAutoencoder
 from ltzoo.bridge.objective import (
     Batch,
@@ -122,12 +124,15 @@ def batch(sizes: tuple[int, ...] = (4, 4), rows: int = 12, classes: int = 3) -> 
 
 
 def terms_of(net, batch: Batch, recipe, rng: np.random.Generator) -> dict[str, torch.Tensor]:
-    tables = None
-    if recipe.translation_weight:
+    likenesses = None
+    if recipe.compares:
         groups = max(net.architecture.classes, 1)
         levels = len(batch.inputs[0]) // groups
-        tables = [QuantileTable(list(by_class(x, groups)), levels, rng) for x in batch.inputs]
-    return Objective(recipe, tables).terms(net, batch, rng)
+        likenesses = []
+        for x in batch.inputs:
+            own = list(by_class(x, groups))
+            likenesses.append(Likeness(QuantileTable(own, levels, rng), NearestLatents(own, rng)))
+    return Objective(recipe, likenesses).terms(net, batch, rng)
 
 
 def test_terms_without_weight_are_not_computed(monkeypatch):
@@ -225,11 +230,42 @@ def test_translations_take_turns_over_the_models():
     }
 
 
+def test_comparisons_of_codes_take_the_same_turns(monkeypatch):
+    """No two models are compared twice in a step, and all have been after k - 1 steps."""
+    sizes = (4, 4, 4, 4)
+    net, seen = network(3, sizes), []
+    means = {}
+    encode = net.encode
+
+    def noted(x, end, **options):
+        mean, std = encode(x, end, **options)
+        means[end] = mean
+        return mean, torch.zeros_like(std) + 1e-9
+
+    def compared(a, b, directions):
+        near = [
+            next(end for end, mean in means.items() if torch.allclose(by_class(mean, 3), z, atol=1e-4))
+            for z in (a, b)
+        ]
+        seen[-1].append(tuple(near))
+        return a.sum() * 0
+
+    monkeypatch.setattr(net, "encode", noted)
+    monkeypatch.setattr(objective, "sliced_wasserstein", compared)
+    inner = Objective(plain_recipe(translation_weight=0.0))
+    for step in range(3):
+        seen.append([])
+        inner.terms(net, batch(sizes), rng(), step)
+    assert [len(pairs) for pairs in seen] == [4, 2, 4]
+    assert all(len(set(pairs)) == len(pairs) for pairs in seen)
+    assert {pair for pairs in seen for pair in pairs} == set(combinations(range(4), 2))
+
+
 def test_cycles_of_the_identity_cost_nothing_but_noise():
     """A based network before training, between two copies of one model, is the identity: only noise costs."""
     config = make_config(recipe=tiny_recipe(noise_gain=0.0))
     net = build_network(config)
-    recipe = tiny_recipe(kl_weight=0.0, swd_weight=0.0, translation_weight=0.0)
+    recipe = tiny_recipe(kl_weight=0.0, swd_weight=0.0, translation_weight=0.0, nearness_weight=0.0)
     x = normal(12, 4)
     for noise, expected in ((0.0, 0.0), (0.5, 0.25)):
         both = Batch((x, x), (torch.full_like(x, noise),) * 2, torch.arange(12) % 3)

@@ -12,7 +12,12 @@ from bridge_samples import make_spec, tiny_recipe
 from sklearn.linear_model import Ridge
 
 from ltzoo.bridge import Bridge, get_recipe, train_bridge, training_part, validation_part
-from ltzoo.bridge.pairs import hold_out_together
+from ltzoo.bridge.bases import FrameValues, JointMoments, turned_onto
+from ltzoo.bridge.config import LabelMap
+from ltzoo.bridge.networks import make_architecture, make_network
+from ltzoo.bridge.pair_term import PairTerm
+from ltzoo.bridge.pairs import Pairs, hold_out_together
+from ltzoo.bridge.sampling import TrainingSet
 from ltzoo.errors import TrainingError, UsageError
 from ltzoo.latents import SPLITS, LatentSet
 from ltzoo.spec import ModelSpec
@@ -354,6 +359,66 @@ def test_pairs_between_some_models_count_beside_the_other_terms():
         assert ("pair" in report.losses[-1].terms) == (pairs == "auto")
     assert "translation" in report.losses[-1].terms
     assert errors["auto"] < 0.8 * errors["none"]
+
+
+@pytest.mark.parametrize(("base", "labels"), [("class-axes", "auto"), ("class-gaussian", "none")])
+def test_pairs_between_some_models_turn_the_base(base, labels):
+    """Before any training, and with B on either side of the third model."""
+    a, b = latents_of(A, np.arange(1000)), latents_of(B, np.arange(1000))
+    c = latents_of(C, np.arange(300), keys_of="others")
+    recipe = get_recipe("default", base=base, steps=0, inference_steps=20)
+    for sets, models in (([a, b, c], (A, B, C)), ([b, c, a], (B, C, A))):
+        errors = {}
+        for pairs in ("none", "auto"):
+            bridge, _ = train_bridge(sets, models=models, recipe=recipe, labels=labels, pairs=pairs)
+            errors[pairs] = held_out_error(bridge, [a, b])
+        assert errors["auto"] < 0.3 * errors["none"]
+
+
+def test_a_turn_keeps_the_way_there_and_back():
+    """Codes of the second model are those of the first, turned: the turn is found, and nothing else changes."""
+    rng = np.random.default_rng(0)
+    x, into = torch.from_numpy(rng.normal(size=(50, 6))), torch.from_numpy(rng.normal(size=(6, 6)))
+    turn = torch.from_numpy(np.linalg.qr(rng.normal(size=(6, 6)))[0])
+    y = x @ turn @ torch.linalg.inv(into)
+    whole = torch.eye(6).expand(2, 6, 6)
+    first = FrameValues(torch.zeros(2, 6), whole, whole)
+    second = FrameValues(
+        torch.ones(2, 6), *(m.float().expand(2, 6, 6) for m in (into, torch.linalg.inv(into)))
+    )
+    joint, nothing = JointMoments(6, 6), JointMoments(6, 6)
+    joint.add(x, y)
+    found = turned_onto(first, second, [joint, nothing])
+    torch.testing.assert_close(y @ found.into[0].double(), x, atol=0.1, rtol=0)
+    torch.testing.assert_close(found.into @ found.out_of, second.into @ second.out_of, atol=1e-4, rtol=0)
+    assert torch.equal(found.into[1], second.into[1])
+    assert torch.equal(found.mean, second.mean)
+
+
+def test_axes_that_pairs_leave_open_stay():
+    """Pairs that differ along two axes of six only, which they swap."""
+    z = torch.zeros(50, 6, dtype=torch.float64)
+    z[:, :2] = torch.from_numpy(np.random.default_rng(0).normal(size=(50, 2)))
+    plain = FrameValues(torch.zeros(1, 6), torch.eye(6)[None], torch.eye(6)[None])
+    joint = JointMoments(6, 6)
+    joint.add(z, z[:, [1, 0, 2, 3, 4, 5]])
+    into = turned_onto(plain, plain, [joint]).into[0]
+    torch.testing.assert_close(into[:2, :2], torch.tensor([[0.0, 1.0], [1.0, 0.0]]), atol=0.05, rtol=0)
+    torch.testing.assert_close(into[2:, 2:], torch.eye(4), atol=1e-5, rtol=0)
+
+
+def test_beside_other_terms_pairs_take_the_place_of_one_model():
+    """There and back together have as many rows as a model; alone, they have the batch each."""
+    paired = [TrainingSet(one, LabelMap(origin="none"), "cpu") for one in curved()]
+    sets = [*paired, TrainingSet(latents_of(C, np.arange(300)), LabelMap(origin="none"), "cpu")]
+    keys = np.arange(len(paired[0]))
+    pairs = Pairs({(0, 1): np.stack([keys, keys], axis=1)})
+    recipe = tiny_recipe(batch=60)
+    for members, alone, rows in ((sets, False, 20), (paired, True, 60)):
+        sizes = tuple(one.mean.shape[1] for one in members)
+        network = make_network(make_architecture(recipe, sizes, 0, paired=alone))
+        (_, found) = PairTerm(members, network, pairs, recipe, 0).rows(0)
+        assert found.shape == (rows, 2)
 
 
 def test_items_without_a_label_or_a_partner_take_part():

@@ -81,6 +81,15 @@ def test_class_wise_batches_are_a_multiple_of_the_classes():
     assert sampler(batch=2).batch == 3
 
 
+def test_many_models_share_the_latents_of_two():
+    """A step of more models costs no more: together they have as many latents as two, in whole turns of the classes."""
+    network = SharedAutoencoder(make_config().architecture)
+    for models, rows in ((2, 60), (3, 39), (4, 30), (5, 24), (100, 3)):
+        sets = [TrainingSet(unbalanced(A), MAP, "cpu")] * models
+        one = Sampler(sets, network, plain_recipe(batch=60), 0)
+        assert (one.batch, one.rows_a_class) == (rows, rows // 3)
+
+
 def test_without_classes_items_come_in_shuffled_epochs():
     one = sampler(NONE)
     size = len(one._sets[0])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -176,12 +177,100 @@ def complete(words: str, n: int, shell: str = "bash") -> list[str]:
         text=True,
         check=True,
     )
-    return [line.split(",", 1)[1] for line in result.stdout.splitlines()]
+    lines = result.stdout.splitlines()
+    # zsh gets a type, a value and a help, each on its line; bash the first two on one.
+    return lines[1::3] if shell == "zsh" else [line.split(",", 1)[1] for line in lines if line]
 
 
-def test_the_shell_completes_commands():
-    assert complete("ltzoo mod", 1) == ["models"]
-    assert complete("ltzoo models sh", 2) == ["show"]
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("ltzoo mod", ["models"]),
+        ("ltzoo models sh", ["show"]),
+        ("ltzoo plugins ", ["check", "list", "new"]),
+        ("ltzoo plugins check mni", ["mnist"]),
+        ("ltzoo models show mnist/vae-", ["mnist/vae-b"]),
+        ("ltzoo translate seven.png --from spoken-digits/g", ["spoken-digits/gan"]),
+        ("ltzoo translate seven.png --from mnist/vae --to fashion", ["fashion-mnist/vae"]),
+        ("ltzoo translate seven.png --bridge mnist-f", ["mnist-fashion"]),
+        ("ltzoo train mnist/vae fash", ["fashion-mnist/vae"]),
+        ("ltzoo train --recipe class-", ["class-axes", "class-gaussian"]),
+        ("ltzoo bridges show spoken", ["spoken-mnist"]),
+        ("ltzoo export mnist-spoken-gan --from mnist/vae-", ["mnist/vae-b"]),
+        ("ltzoo explain fash", ["fashion-spoken-gan"]),
+        ("ltzoo eval --req", ["--require"]),
+        ("ltzoo completion z", ["zsh"]),
+        ("ltzoo --vers", ["--version"]),
+        ("ltzoo nothing-of-the-kind", []),
+    ],
+)
+def test_the_shell_completes(words, expected):
+    assert complete(words, words.count(" ")) == expected
+
+
+def test_an_option_of_list_is_no_misspelt_command(ltzoo):
+    code, out, err = ltzoo("plugins", "--check", "-q")
+    assert (code, err) == (0, "")
+    assert "toy" in out.splitlines()
+
+
+def test_commands_complete_without_being_imported():
+    code = (
+        "import sys; from ltzoo.cli.main import root; import click; "
+        "items = root.shell_complete(click.Context(root), ''); "
+        "assert {'translate', 'models'} <= {item.value for item in items}; "
+        "assert all(item.help for item in items); assert 'ltzoo.cli.translate' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_bash_itself_completes_with_the_script(ltzoo, tmp_path):
+    code, script, _ = ltzoo("completion", "bash")
+    assert code == 0
+    (tmp_path / "ltzoo").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m ltzoo "$@"\n')
+    (tmp_path / "ltzoo").chmod(0o755)
+    ask = (
+        "COMP_WORDS=(ltzoo models show mnist/v); COMP_CWORD=3; _ltzoo_completion ltzoo; echo ${COMPREPLY[*]}"
+    )
+    result = subprocess.run(
+        ["bash", "-c", f"{script}\ncomplete -p ltzoo\n{ask}"],
+        env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert result.stdout.splitlines() == [
+        "complete -o nosort -F _ltzoo_completion ltzoo",
+        "mnist/vae mnist/vae-b",
+    ]
+
+
+@pytest.mark.parametrize("shell", ["zsh", "fish"])
+def test_the_script_of_other_shells(ltzoo, shell):
+    code, script, _ = ltzoo("completion", shell)
+    assert code == 0
+    assert f"_LTZOO_COMPLETE={shell}_complete" in script
+    if program := shutil.which(shell):
+        subprocess.run([program, "-n"], input=script, text=True, check=True)
+    if shell == "zsh":
+        assert "mnist/vae" in complete("ltzoo models show mnist", 3, shell)
+    else:
+        words = {
+            **os.environ,
+            "_LTZOO_COMPLETE": "fish_complete",
+            "COMP_WORDS": "ltzoo models show mn",
+            "COMP_CWORD": "mn",
+        }
+        result = subprocess.run(
+            [sys.executable, "-m", "ltzoo"], env=words, capture_output=True, text=True, check=True
+        )
+        assert "mnist/vae" in result.stdout
+
+
+def test_an_unknown_shell_is_refused(ltzoo):
+    code, out, err = ltzoo("completion", "tcsh")
+    assert (code, out) == (2, "")
+    assert "bash" in err
 
 
 def test_model_and_recipe_names_complete(capsys, monkeypatch):

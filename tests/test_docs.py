@@ -1,4 +1,4 @@
-"""The docs say what is so: links, commands, signatures and examples, and the tutorial from end to end."""
+"""The docs say what is so: links, commands, signatures and examples."""
 
 from __future__ import annotations
 
@@ -16,10 +16,8 @@ from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import click
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 from toy_plugin import LABELS, toy_zoo
 from wheels import Environment, Wheel
 
@@ -401,82 +399,3 @@ def test_example_of_a_command(tmp_path):
     result = environment.ltzoo("wrong")
     assert (result.returncode, result.stdout) == (3, "")
     assert "ltzoo uninstall ltzoo-wrong" in result.stderr
-
-
-# The tutorial
-
-TUTORIAL = DOCS / "plugin-tutorial.md"
-FILES = re.compile(r"^\*\*`(\S+)`\*\*\n\n```\w+\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-STEPS = re.compile(r"^```sh\n(.*?)^```$(?:\n\n```text\n(.*?)^```$)?", re.MULTILINE | re.DOTALL)
-
-
-def workplace(folder: Path, weights: Path) -> dict[str, str]:
-    """An environment that stands in for the reader's: its variables.
-
-    ``ltzoo`` and ``python`` are its own; ``curl`` takes the files from ``weights``; pip has no index.
-    """
-    environment = Environment(folder / "venv")
-    programs = environment.python.parent
-    scripts = {
-        "ltzoo": f'exec "{environment.python}" -m ltzoo "$@"',
-        "curl": f'file=$(basename "$5" | sed s/LICENSE/taef2.LICENSE/) && cp "{weights}/$file" "$4"',
-    }
-    for name, line in scripts.items():
-        (programs / name).write_text(f"#!/bin/sh\n{line}\n")
-        (programs / name).chmod(0o755)
-    return {
-        **os.environ,
-        "PATH": f"{programs}:/usr/bin:/bin",
-        "LTZOO_HOME": str(folder / "home"),
-        "LTZOO_STRICT_PLUGINS": "1",
-        "LTZOO_PLUGINS": "ltzoo-taef2",
-        "OMP_NUM_THREADS": "1",
-        "PIP_NO_INDEX": "1",
-        "PIP_NO_DEPS": "1",
-        "PIP_NO_BUILD_ISOLATION": "0",
-        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
-    }
-
-
-def photo(emoji: np.ndarray) -> Image.Image:
-    """Two emoji, side by side, enlarged to 128 pixels each."""
-    return Image.fromarray(np.concatenate(emoji[:2], axis=1)).resize((256, 128), Image.Resampling.BICUBIC)
-
-
-@pytest.mark.data
-@pytest.mark.slow
-def test_the_tutorial_makes_a_working_plugin(tmp_path, shared_data):
-    text = TUTORIAL.read_text(encoding="utf-8")
-    variables = workplace(tmp_path, shared_data.parent / "weights")
-
-    def shell(script: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            ["bash", "-euc", script], cwd=tmp_path, env=variables, capture_output=True, text=True, check=False
-        )
-
-    for name, content in FILES.findall(text):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text(content)
-    image = photo(np.load(shared_data / "emoji_pairs.npz")["x_google"])
-    image.save(tmp_path / "photo.png")
-    image.resize((500, 375)).save(tmp_path / "wide.png")
-
-    steps = STEPS.findall(text)
-    assert len(steps) == 5
-    for script, expected in steps:
-        result = shell(script)
-        assert result.returncode == 0, f"{script}{result.stdout}{result.stderr}"
-        if expected:
-            assert result.stdout == expected
-    assert " passed" in result.stdout.splitlines()[-1]
-
-    with Image.open(tmp_path / "back.png") as back:
-        difference = (np.asarray(back, dtype=float) - np.asarray(image, dtype=float)) / 255
-    psnr = -10 * np.log10(np.square(difference).mean())
-    assert 32 < psnr < 40
-
-    before = sorted(tmp_path.iterdir())
-    result = shell("ltzoo encode taef2/ae wide.png -o wide.safetensors")
-    assert result.returncode == 1
-    assert result.stderr in blocks(TUTORIAL, "text")
-    assert sorted(tmp_path.iterdir()) == before

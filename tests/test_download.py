@@ -297,6 +297,18 @@ def test_a_file_damaged_in_the_cache_is_removed_and_fetched_again(ltzoo, registr
     assert ltzoo("download", "ab")[0] == 0
 
 
+@pytest.mark.parametrize("sha", ["../../../x", "main", "", None, 7])
+def test_a_commit_that_is_none_is_refused(ltzoo, commit, hub_environment, monkeypatch, sha):
+    from huggingface_hub import HfApi
+
+    info = type("Info", (), {"sha": sha})
+    monkeypatch.setattr(HfApi, "model_info", lambda *words, **options: info)
+    code, _, err = ltzoo("download", "hf:org/ab")
+    assert code == 1
+    assert "check HF_ENDPOINT" in err
+    assert sound(hub_environment.cache)
+
+
 # No Hub
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import time
 import tomllib
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from ltzoo.bridge.files import bridge_folder
 from ltzoo.errors import IntegrityError, LtzooError, SpecError, UnknownBridgeError, UsageError
-from ltzoo.registry import Registry, RegistrySource, bundled_registry
+from ltzoo.registry import MAX_BYTES, Registry, RegistrySource, bundled_registry
 from ltzoo.zoo import default_zoo
 
 ROW = {
@@ -63,6 +64,10 @@ def test_the_whole_row_is_read():
         ({"files": [*ROW["files"], {"name": "evil.py", "sha256": "0" * 64}]}, "no files but"),
         ({"files": [*ROW["files"], ROW["files"][0]]}, "listed twice"),
         ({"license": ""}, "length >= 1"),
+        ({"license": "MIT\x1b[2J"}, "matching regex"),
+        ({"recipe": "a\nb"}, "matching regex"),
+        ({"recipe": "default\n"}, "matching regex"),
+        ({"command": "ltzoo \u202e"}, "matching regex"),
         ({"date": "yesterday"}, "matching regex"),
         (
             {"metrics": [{"name": "x", "source": "toy/a", "target": "toy/c", "value": 1.0}]},
@@ -85,6 +90,38 @@ def test_another_schema_and_double_ids_are_refused():
         Registry.from_dict({**DOCUMENT, "schema": 2})
     with pytest.raises(SpecError, match="lists bridge 'a-b' twice"):
         Registry.from_dict({**DOCUMENT, "bridges": [ROW, ROW]})
+
+
+@pytest.mark.parametrize("package", ["ltzoo-x; rm -rf ~", "-e.", "$(x)", "ltzoo x", "git+https://x", "../x"])
+def test_a_plugin_s_package_is_the_name_of_one(package):
+    plugin = {"name": "x", "package": package, "description": "d"}
+    with pytest.raises(SpecError, match="is not the name of a package"):
+        Registry.from_dict({"schema": 1, "plugins": [plugin]})
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("#" * (MAX_BYTES + 1), "is larger than"),
+        # The parser would need minutes for the first, and seconds for each of the others.
+        ("a" + ".a" * (MAX_BYTES // 2 - 10) + " = 1", "more than 8 parts"),
+        ("x = {" + ", ".join(f"{'a . ' * 100}b{i} = 1" for i in range(2000)) + "}", "more than 8 parts"),
+        ("".join("['a'" + '."b"' * 100 + f".c{i}]\n" for i in range(2000)), "more than 8 parts"),
+        ("a = " + "[" * (MAX_BYTES - 10), "cannot be read"),
+        (
+            "".join(f"[[plugins]]\nname='a{i}'\npackage='x'\ndescription='d'\n" for i in range(17_000)),
+            "missing required field `schema`",
+        ),
+    ],
+    ids=["large", "one key", "inline keys", "table keys", "nested", "many rows"],
+)
+def test_a_large_or_deep_file_is_refused_at_once(tmp_path, text, message):
+    path = tmp_path / "registry.toml"
+    path.write_text(text)
+    start = time.monotonic()
+    with pytest.raises(SpecError, match=message):
+        Registry.load(RegistrySource(name="x", path=path))
+    assert time.monotonic() - start < 2
 
 
 @given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))

@@ -21,7 +21,7 @@ from ltzoo.errors import BridgeError, FingerprintError, SpecError, UnknownBridge
 from ltzoo.hub import file_sha256
 from ltzoo.latents import LatentSet
 from ltzoo.registry import BRIDGE_FILES, BridgeRow, MetricRow, Registry, RegistrySource
-from ltzoo.routes import Hop, Route, accuracy_of, best_route, reachable, route_through, row_hops
+from ltzoo.routes import Hop, Route, accuracy_of, best_route, best_routes, reachable, route_through, row_hops
 from ltzoo.spec import FileSpec
 from ltzoo.zoo import set_default_zoo
 
@@ -73,6 +73,12 @@ def test_the_best_route_is_the_best_of_all(hops):
         assert rank(found.hops) == min(map(rank, direct or routes))
         assert (found.source, found.target) == ("a", "b")
         assert len(set(found.models)) == len(found.models)
+
+
+@given(hop_lists())
+def test_the_best_routes_are_each_the_best_one(hops):
+    each = {target: best_route(hops, "a", target) for target in MODELS[1:]}
+    assert best_routes(hops, "a") == {target: route for target, route in each.items() if route}
 
 
 @given(hop_lists())

@@ -143,26 +143,31 @@ def _license_lines(license: str) -> list[str]:
     name, _, link = license.partition(":")
     return [
         "license: other",
-        f"license_name: {json.dumps(name.strip() or 'other')}",
-        *([f"license_link: {json.dumps(link.strip())}"] if link.strip() else []),
+        f"license_name: {_yaml(name.strip() or 'other')}",
+        *([f"license_link: {_yaml(link.strip())}"] if link.strip() else []),
     ]
+
+
+def _yaml(value: Any) -> str:
+    """A value as YAML, in the form of JSON, which YAML contains but for some characters."""
+    text = json.dumps(value, ensure_ascii=False)
+    return re.sub(r"[\x7f-\x9f\u2028\u2029\ufffe\uffff]", lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def _front_matter(config: BridgeConfig, publication: Publication | None) -> str:
     specs = [end.spec for end in config.models]
-    # JSON strings are YAML strings.
     lines = ["---", "library_name: ltzoo"]
     if publication:
         lines += _license_lines(publication.license)
     lines += ["tags:", "- ltzoo", "- latent-translation"]
     lines += [f"- {modality}" for modality in dict.fromkeys(spec.data.modality for spec in specs)]
-    lines += [f"- {json.dumps(f'joins:{spec.id}')}" for spec in specs]
+    lines += [f"- {_yaml(f'joins:{spec.id}')}" for spec in specs]
     repos = dict.fromkeys(spec.source.repo for spec in specs if spec.source.repo)
     if repos:
-        lines += ["base_model:", *(f"- {json.dumps(repo)}" for repo in repos)]
+        lines += ["base_model:", *(f"- {_yaml(repo)}" for repo in repos)]
     if config.metrics:
-        # JSON is YAML; the Hub reads the figures from here.
-        lines.append(f"model-index: {json.dumps(_model_index(config), ensure_ascii=False)}")
+        # The Hub reads the figures from here.
+        lines.append(f"model-index: {_yaml(_model_index(config))}")
     return "\n".join([*lines, "---"])
 
 

@@ -119,4 +119,9 @@ class ConvolutionalAutoencoder(BasedAutoencoder):
 
 def _positions(rows: Tensor, like: Tensor) -> Tensor:
     """The inverse of `rows_of`: ``(n, size, *positions)``, of as many items and positions as ``like``."""
-    return rows.view(len(like), -1, rows.shape[1]).transpose(1, 2).reshape(len(like), -1, *like.shape[2:])
+    # Not len(): that would be one fixed number to whoever traces this.
+    return (
+        rows.view(like.shape[0], -1, rows.shape[1])
+        .transpose(1, 2)
+        .reshape(like.shape[0], -1, *like.shape[2:])
+    )

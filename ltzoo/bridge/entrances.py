@@ -167,10 +167,10 @@ class FoldedEntrance(Entrance):
     def leave(self, x: Tensor) -> Tensor:
         """``(n, channels, *sizes)``."""
         dims = len(self.block)
-        split = x.reshape(len(x), -1, *self.block, *x.shape[2:])
+        split = x.reshape(x.shape[0], -1, *self.block, *x.shape[2:])
         order = [number for dim in range(dims) for number in (2 + dims + dim, 2 + dim)]
         sizes = [size * step for size, step in zip(x.shape[2:], self.block, strict=True)]
-        return split.permute(0, 1, *order).reshape(len(x), -1, *sizes)
+        return split.permute(0, 1, *order).reshape(x.shape[0], -1, *sizes)
 
 
 def make_entrance(shape: EntranceShape, size: int) -> Entrance:

@@ -22,7 +22,7 @@ from ltzoo.bridge.labels import Labels, join_labels
 from ltzoo.bridge.network import BridgeNetwork
 from ltzoo.bridge.objective import Objective
 from ltzoo.bridge.pairs import Pairs
-from ltzoo.bridge.preparation import fit_novelty, prepare_added, quantile_tables
+from ltzoo.bridge.preparation import find_likenesses, fit_novelty, prepare_added
 from ltzoo.bridge.randomness import check_seed
 from ltzoo.bridge.recipe import Recipe
 from ltzoo.bridge.report import TrainingReport
@@ -182,12 +182,12 @@ class _Extension(Run):
         started = time.perf_counter()
         if isinstance(self.network, BasedAutoencoder):
             prepare_added(self.network, self.sets, self.recipe, self.identity.seed)
-        if self.recipe.translation_weight and self.recipe.steps:
-            levels = self._sampler.rows_a_class
-            *old, new = quantile_tables(self.network, self.sets, levels, self.identity.seed)
+        if self.recipe.compares and self.recipe.steps:
+            levels = self._pairs[0][1].rows_a_class
+            *old, new = find_likenesses(self.network, self.sets, self.recipe, levels, self.identity.seed)
             self._pairs = [
-                (pair, sampler, Objective(self.recipe, [table, new]))
-                for (pair, sampler, _), table in zip(self._pairs, old, strict=True)
+                (pair, sampler, Objective(self.recipe, [one, new]))
+                for (pair, sampler, _), one in zip(self._pairs, old, strict=True)
             ]
         self.seconds += time.perf_counter() - started
 

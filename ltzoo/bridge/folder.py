@@ -16,6 +16,7 @@ from ltzoo.bridge.config import BridgeConfig, read_config
 from ltzoo.bridge.network import BridgeNetwork
 from ltzoo.bridge.networks import make_network
 from ltzoo.errors import BridgeError, UnknownBridgeError
+from ltzoo.registry import BRIDGE_FILES
 from ltzoo.tensor_files import open_tensors
 
 __all__ = ["CARD", "CONFIG", "FILES", "WEIGHTS", "read_folder", "write_folder"]
@@ -149,8 +150,8 @@ def _check_replaceable(folder: Path) -> None:
     if not folder.is_dir():
         raise BridgeError(f"{folder} is no folder", hint="give another path")
     entries = {entry.name for entry in folder.iterdir()}
-    if entries and not (CONFIG in entries and entries <= set(FILES)):
-        foreign = sorted(entries - set(FILES))
+    if entries and not (CONFIG in entries and entries <= set(BRIDGE_FILES)):
+        foreign = sorted(entries - set(BRIDGE_FILES))
         raise BridgeError(
             f"{folder} is not a bridge's folder" + (f": it holds '{foreign[0]}'" if foreign else ""),
             hint="give a new or empty folder",

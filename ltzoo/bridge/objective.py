@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -14,8 +13,8 @@ from torch.nn import functional as F
 
 from ltzoo.bridge.based import BasedAutoencoder, by_class
 from ltzoo.bridge.entrances import rows_of
+from ltzoo.bridge.likeness import Likeness
 from ltzoo.bridge.network import BridgeNetwork
-from ltzoo.bridge.quantiles import QuantileTable
 from ltzoo.bridge.randomness import normal, unit_directions
 from ltzoo.bridge.recipe import Recipe
 from ltzoo.bridge.sharding import ShardedNetwork
@@ -124,12 +123,12 @@ class Objective:
 
     Args:
         recipe: Which terms, and their weights.
-        tables: Of each model, for the translation term; None where it has no weight.
+        likenesses: What translations into each model are compared with; None where no term does that.
     """
 
-    def __init__(self, recipe: Recipe, tables: Sequence[QuantileTable] | None = None) -> None:
+    def __init__(self, recipe: Recipe, likenesses: Sequence[Likeness] | None = None) -> None:
         self._recipe = recipe
-        self._tables = tables
+        self._likenesses = likenesses
 
     def terms(
         self,
@@ -141,8 +140,8 @@ class Objective:
         """The terms, unweighted.
 
         Each term draws its own sample of z' from the one posterior. Translations of a step go from every
-        model to one other, which takes turns, so that a step's cost grows with the models and not with
-        their pairs.
+        model to one other, which takes turns, and so do comparisons of the models' z': a step's cost
+        grows with the latents in it and not with the pairs of models.
 
         Args:
             network: The network, whose parameters get the gradients.
@@ -154,6 +153,8 @@ class Objective:
             Scalars, by the names of the weights in `weigh`.
         """
         recipe, models = self._recipe, len(batch.inputs)
+        shift = 1 + step % (models - 1)
+        routes = [(end, (end + shift) % models) for end in range(models)]
         groups = max(network.architecture.classes, 1)
         known = recipe.class_wise
         posteriors = [network.encode(x, end, known=known) for end, x in enumerate(batch.inputs)]
@@ -176,14 +177,12 @@ class Objective:
                     codes[b],
                     unit_directions(rng, codes[a].shape[2], recipe.projections).to(codes[a].device),
                 )
-                for a, b in combinations(range(models), 2)
+                for a, b in dict.fromkeys(tuple(sorted(route)) for route in routes)
             )
         if recipe.classifier_weight and batch.classes is not None:
             classes = batch.classes
             terms["classifier"] = _mean(F.cross_entropy(network.class_logits(z), classes) for z in samples())
         if recipe.translates:
-            shift = 1 + step % (models - 1)
-            routes = [(end, (end + shift) % models) for end in range(models)]
             codes = samples()
             translated = [(a, b, network.decode(codes[a], b, known=known)) for a, b in routes]
             terms.update(self._translation_terms(network, batch, translated, groups, rng))
@@ -222,12 +221,14 @@ class Objective:
             return F.mse_loss(network.decode(mean, source, known=known), batch.inputs[source])
 
         if recipe.translation_weight:
-            assert self._tables is not None
+            assert self._likenesses is not None
             gaps = []
             for _, target, x in translated:
-                directions, values = self._tables[target].draw(recipe.projections, rng)
+                directions, values = self._likenesses[target].quantiles.draw(recipe.projections, rng)
                 gaps.append(quantile_gap((by_class(rows_of(x), groups) @ directions).mT, values))
             terms["translation"] = _mean(gaps)
+        if recipe.nearness_weight:
+            terms["nearness"] = _mean(self._excess(target, x, groups) for _, target, x in translated)
         if recipe.cycle_weight:
             terms["cycle"] = _mean(back(*each) for each in translated)
         if recipe.noisy_cycle_weight:
@@ -244,6 +245,12 @@ class Objective:
                 F.cross_entropy(network.inference_logits(x, target), classes) for _, target, x in translated
             )
         return terms
+
+    def _excess(self, target: int, x: Tensor, groups: int) -> Tensor:
+        assert self._likenesses is not None
+        nearest = self._likenesses[target].nearest
+        assert nearest is not None
+        return nearest.excess(by_class(rows_of(x), groups))
 
 
 def _noised(batch: Batch, end: int, rng: np.random.Generator) -> Tensor:

@@ -49,11 +49,14 @@ class PairTerm:
         self._network = network
         self._pairs = list(pairs.rows.items())
         positions = sets[0].positions
-        self._batch = max(recipe.batch // positions, FEWEST_ITEMS) if positions > 1 else recipe.batch
+        alone = isinstance(network, BasedAutoencoder) and network.architecture.paired
+        # Beside other terms, both directions together count as one more model.
+        rows = recipe.batch if alone else max(recipe.batch_of(len(sets)) // 2, 1)
+        self._batch = max(rows // positions, FEWEST_ITEMS) if positions > 1 else rows
         self._seed = seed
         self._blur: Tensor | None = None
         hub = pairs.hub(len(sets))
-        if isinstance(network, BasedAutoencoder) and network.architecture.paired and hub is not None:
+        if alone and hub is not None:
             self._hub, std = hub, sets[hub].std
             if std is not None:
                 self._blur = rows_of(network.normalize_std(std, hub)).square().mean(dim=0).sqrt()

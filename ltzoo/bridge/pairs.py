@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from ltzoo.bridge.based import BasedAutoencoder
-from ltzoo.bridge.bases import FrameValues, JointMoments, Moments, solve_paired_base
+from ltzoo.bridge.bases import FrameValues, JointMoments, Moments, solve_paired_base, turned_onto
 from ltzoo.bridge.config import PairedOn
 from ltzoo.bridge.entrances import rows_of
 from ltzoo.bridge.randomness import Purpose, generator
@@ -24,6 +24,7 @@ __all__ = [
     "MIN_PAIRS",
     "PairLimit",
     "Pairs",
+    "aligned_frames",
     "check_limit",
     "find_pairs",
     "have_pairs",
@@ -222,12 +223,48 @@ def paired_frames(
     joints: dict[int, JointMoments] = {}
     for end in range(len(sets)):
         if end != hub:
-            joints[end] = JointMoments(sizes[hub], sizes[end])
             found = pairs.between(hub, end)
             assert found is not None
-            for part in _chunks(found):
-                joints[end].add(_rows(network, sets, hub, part[:, 0]), _rows(network, sets, end, part[:, 1]))
+            joints[end] = _joint(network, sets, (hub, end), found)
     return solve_paired_base(joints, hub, covariance, network.architecture.code_dim, recipe)
+
+
+def aligned_frames(
+    network: BasedAutoencoder, sets: Sequence[TrainingSet], pairs: Pairs, frames: Sequence[FrameValues]
+) -> list[FrameValues]:
+    """Frames of a base that knows of no pairs, turned so that the codes of pairs agree, class by class.
+
+    Each model that has pairs with one before it in the bridge is turned onto the first such.
+
+    Args:
+        network: Its normalisation is set already.
+        sets: One a model.
+        pairs: Between any of the models.
+        frames: One a model.
+    """
+    found = list(frames)
+    for end, data in enumerate(sets):
+        first = next((other for other in range(end) if pairs.between(other, end) is not None), None)
+        if first is None:
+            continue
+        rows = pairs.between(first, end)
+        assert rows is not None
+        joints = [
+            _joint(network, sets, (first, end), rows[np.isin(rows[:, 1], group)]) for group in data.groups
+        ]
+        found[end] = turned_onto(found[first], found[end], joints)
+    return found
+
+
+def _joint(
+    network: BasedAutoencoder, sets: Sequence[TrainingSet], ends: tuple[int, int], rows: np.ndarray
+) -> JointMoments:
+    """Sums over pairs of two models' normalised latents."""
+    a, b = ends
+    joint = JointMoments(network.architecture.sizes[a], network.architecture.sizes[b])
+    for part in _chunks(rows):
+        joint.add(_rows(network, sets, a, part[:, 0]), _rows(network, sets, b, part[:, 1]))
+    return joint
 
 
 def _chunks(rows: np.ndarray) -> list[np.ndarray]:

@@ -14,10 +14,11 @@ from ltzoo.bridge.based import BasedAutoencoder
 from ltzoo.bridge.bases import FrameValues, Moments, solve_base
 from ltzoo.bridge.config import LabelMap
 from ltzoo.bridge.entrances import rows_of
+from ltzoo.bridge.likeness import Likeness, NearestLatents
 from ltzoo.bridge.network import BridgeNetwork
 from ltzoo.bridge.novelty import Novelty
 from ltzoo.bridge.objective import SMOOTHING
-from ltzoo.bridge.pairs import Pairs, paired_frames
+from ltzoo.bridge.pairs import Pairs, aligned_frames, paired_frames
 from ltzoo.bridge.quantiles import QuantileTable
 from ltzoo.bridge.randomness import Purpose, generator, normal
 from ltzoo.bridge.recipe import Recipe
@@ -26,7 +27,7 @@ from ltzoo.bridge.schedule import one_cycle
 from ltzoo.errors import TrainingError
 from ltzoo.latents import LatentSet
 
-__all__ = ["fit_novelty", "prepare_added", "prepare_base", "quantile_tables", "solve_frames"]
+__all__ = ["find_likenesses", "fit_novelty", "prepare_added", "prepare_base", "solve_frames"]
 
 CHUNK = 8192
 
@@ -78,6 +79,7 @@ def solve_frames(
         else:
             moments = [_moments(network, end, data) for end, data in enumerate(sets)]
             frames = solve_base(moments, network.architecture.code_dim, recipe)
+            frames = aligned_frames(network, sets, pairs, frames)
         for end, values in enumerate(frames):
             _set_frame(network, end, values, recipe, sets[end].model)
 
@@ -98,11 +100,19 @@ def prepare_added(network: BasedAutoencoder, sets: Sequence[TrainingSet], recipe
         _set_frame(network, new, values, recipe, data.model)
 
 
-def quantile_tables(
-    network: BridgeNetwork, sets: Sequence[TrainingSet], levels: int, seed: int
-) -> list[QuantileTable]:
-    """A table of each model's latents, in the units of the network; ``levels`` rows of a class are compared."""
-    tables = []
+def find_likenesses(
+    network: BridgeNetwork, sets: Sequence[TrainingSet], recipe: Recipe, levels: int, seed: int
+) -> list[Likeness]:
+    """What translations into each model are compared with, in the units of the network.
+
+    Args:
+        network: Its normalisation is set already.
+        sets: The latents, one a model.
+        recipe: Says whether nearness counts.
+        levels: Rows of a class that are compared.
+        seed: Of the run.
+    """
+    found = []
     for end, data in enumerate(sets):
         groups = [
             network.normalize(data.mean[torch.from_numpy(rows)], end)
@@ -110,8 +120,12 @@ def quantile_tables(
             else _some_rows(network, end, data, rows, generator(seed, Purpose.DIRECTIONS, end, 1))
             for rows in data.groups
         ]
-        tables.append(QuantileTable(groups, levels, generator(seed, Purpose.DIRECTIONS, end)))
-    return tables
+        table = QuantileTable(groups, levels, generator(seed, Purpose.DIRECTIONS, end))
+        nearest = None
+        if recipe.nearness_weight:
+            nearest = NearestLatents(groups, generator(seed, Purpose.DIRECTIONS, end, 2))
+        found.append(Likeness(table, nearest))
+    return found
 
 
 def fit_novelty(

@@ -44,7 +44,8 @@ class Recipe(Record):
         inference_members: How many such networks a model has; their log-probabilities are averaged.
         temperature: That the inferred classes' logits are divided by; less is more decided.
         steps: Optimiser steps. With 0, the bridge is its base.
-        batch: Latents of each model a step; positions, with a convolutional trunk.
+        batch: Latents of each model a step, if there are two; more models share as many as two have (`batch_of`).
+            Positions, with a convolutional trunk.
         learning_rate: Adam's, at its highest.
         schedule: ``constant``, or ``one-cycle``: a tenth of the steps up, the rest down to nothing,
             both along a cosine.
@@ -69,6 +70,9 @@ class Recipe(Record):
         swd_by_class: That distance is taken class by class, if there are classes.
         translation_weight: Of the sliced Wasserstein distance between translated latents and the target
             model's own, in normalised units, class by class if there are classes.
+        nearness_weight: Of how much farther translated latents lie from the nearest of the target model's own,
+            class by class if there are classes, than nine of ten of these lie from each other: squared, averaged
+            over dimensions, in normalised units.
         cycle_weight: Of the squared error after translating there and back.
         noisy_cycle_weight: Of the same with noise of the target's posterior on what is translated back.
         recognition_weight: Of the cross-entropy of the target's class inference on translated latents.
@@ -110,6 +114,7 @@ class Recipe(Record):
     swd_weight: Weight = 0.0
     swd_by_class: bool = True
     translation_weight: Weight = 0.0
+    nearness_weight: Weight = 0.0
     cycle_weight: Weight = 0.0
     noisy_cycle_weight: Weight = 0.0
     recognition_weight: Weight = 0.0
@@ -141,6 +146,10 @@ class Recipe(Record):
                 where = f"on the base {self.base}" if based else "without a base"
                 raise SpecError(f"recipe '{self.name}': {name} has no effect {where} and must be 0")
 
+    def batch_of(self, models: int) -> int:
+        """Latents of each model a step, of so many models: a step costs about the same whatever their number."""
+        return max(2 * self.batch // max(models, 2), 2)
+
     @property
     def pair_base(self) -> str:
         """The base where there are pairs, if that is one that is fitted to them; else ``none``."""
@@ -159,18 +168,19 @@ class Recipe(Record):
         return self.pair_base != "none" or self.pair_weight > 0
 
     @property
+    def compares(self) -> bool:
+        """Whether a term compares translated latents with the target model's own."""
+        return bool(self.translation_weight or self.nearness_weight)
+
+    @property
     def translates(self) -> bool:
         """Whether a term looks at translated latents."""
-        return bool(
-            self.translation_weight or self.cycle_weight or self.noisy_cycle_weight or self.recognition_weight
-        )
+        return bool(self.compares or self.cycle_weight or self.noisy_cycle_weight or self.recognition_weight)
 
     @property
     def class_wise(self) -> bool:
         """Whether a term compares the models' latents class by class."""
-        return (
-            self.base != "none" or self.translation_weight > 0 or (self.swd_weight > 0 and self.swd_by_class)
-        )
+        return self.base != "none" or self.compares or (self.swd_weight > 0 and self.swd_by_class)
 
 
 def list_recipes() -> list[str]:

@@ -20,14 +20,14 @@ from ltzoo.bridge.based import BasedAutoencoder
 from ltzoo.bridge.checkpoint import RunIdentity, RunState, load_checkpoint, save_checkpoint
 from ltzoo.bridge.config import Architecture
 from ltzoo.bridge.interruption import Interruption
+from ltzoo.bridge.likeness import Likeness
 from ltzoo.bridge.network import BridgeNetwork
 from ltzoo.bridge.networks import make_network
 from ltzoo.bridge.objective import Objective
 from ltzoo.bridge.pair_choice import choose_share
 from ltzoo.bridge.pair_term import PairTerm
 from ltzoo.bridge.pairs import Pairs
-from ltzoo.bridge.preparation import prepare_base, quantile_tables, solve_frames
-from ltzoo.bridge.quantiles import QuantileTable
+from ltzoo.bridge.preparation import find_likenesses, prepare_base, solve_frames
 from ltzoo.bridge.randomness import Purpose, generator
 from ltzoo.bridge.recipe import Recipe
 from ltzoo.bridge.report import LossRow
@@ -79,7 +79,7 @@ class Run:
         self._sampler = Sampler(sets, self.network, self.recipe, identity.seed)
         self._objective = Objective(self.recipe)
         self._called = self.network if world.size == 1 else ShardedNetwork(self.network, world)
-        self._tables: list[QuantileTable] = []
+        self._likenesses: list[Likeness] = []
         learns_pairs = bool(pairs and self.recipe.pair_weight and self.recipe.steps)
         # On a base that pairs fit, partners say all that the other terms guess at.
         self.pairs_alone = learns_pairs and architecture.paired
@@ -111,10 +111,12 @@ class Run:
         started = time.perf_counter()
         if isinstance(self.network, BasedAutoencoder):
             prepare_base(self.network, self.sets, self.recipe, self.identity.seed, self._learned)
-        if self.recipe.translation_weight and self.recipe.steps and not self.pairs_alone:
+        if self.recipe.compares and self.recipe.steps and not self.pairs_alone:
             levels = self._sampler.rows_a_class
-            self._tables = quantile_tables(self.network, self.sets, levels, self.identity.seed)
-            self._objective = Objective(self.recipe, self._tables)
+            self._likenesses = find_likenesses(
+                self.network, self.sets, self.recipe, levels, self.identity.seed
+            )
+            self._objective = Objective(self.recipe, self._likenesses)
         self.seconds += time.perf_counter() - started
 
     def _parameter_groups(self) -> list[dict[str, Any]]:
@@ -222,7 +224,7 @@ class Run:
             state = RunState.from_json(told)
             self._go_on_from(state)
         tensors = self._tensors() if told else self.network.state_dict()
-        copy_main(self.world, [*tensors.values(), *(t for table in self._tables for t in table.tensors)])
+        copy_main(self.world, [*tensors.values(), *(t for one in self._likenesses for t in one.tensors)])
         return state.step if told else None
 
     def _go_on_from(self, state: RunState) -> None:

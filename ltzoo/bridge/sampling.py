@@ -289,13 +289,12 @@ class Sampler:
         self._noise = recipe.posterior_noise
         self._seed = seed
         self._classes = len(sets[0].groups)
+        rows = recipe.batch_of(len(sets))
         # Class-wise terms compare equally many rows of every class.
-        self.batch = (
-            max(recipe.batch // self._classes, 1) * self._classes if recipe.class_wise else recipe.batch
-        )
+        self.batch = max(rows // self._classes, 1) * self._classes if recipe.class_wise else rows
         positions = sets[0].positions
         if positions > 1:
-            self.batch = max(recipe.batch // positions, FEWEST_ITEMS)
+            self.batch = max(rows // positions, FEWEST_ITEMS)
         self.rows_a_class = self.batch * positions // self._classes
         self._orders: dict[tuple[int, int], tuple[int, np.ndarray]] = {}
 

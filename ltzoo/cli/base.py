@@ -5,9 +5,12 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 __all__ = ["Command", "LazyGroup", "NounGroup", "State", "json_option", "quiet_option"]
 
@@ -75,7 +78,8 @@ class NounGroup(click.Group):
             return super().parse_args(ctx, args)
         known = self.list_commands(ctx)
         if not args or args[0] not in (*known, "-h", "--help"):
-            if args and (near := nearest(args[0], known, cutoff=0.75)):
+            # An option of 'list' is no misspelt command: 'plugins --check' and 'plugins check' are two things.
+            if args and args[0][:1] != "-" and (near := nearest(args[0], known, cutoff=0.75)):
                 raise click.UsageError(f"no command '{args[0]}'; did you mean {near}?", ctx=ctx)
             args = ["list", *args]
         return super().parse_args(ctx, args)
@@ -128,6 +132,21 @@ class LazyGroup(click.Group):
                 f"no command '{name}'" + (f"; did you mean {near}?" if near else ""), ctx=ctx
             )
         return super().resolve_command(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Completes commands from their one-line helps, without importing any."""
+        from click.shell_completion import CompletionItem
+
+        helps = {name: text for name, (_, text) in self.lazy.items()}
+        helps |= {
+            name: f"from {point.dist.name}" if point.dist else ""
+            for name, point in self.extra_commands().items()
+        }
+        found = [
+            CompletionItem(name, help=text) for name, text in helps.items() if name.startswith(incomplete)
+        ]
+        # Options, which every command has.
+        return found + click.Command.shell_complete(self, ctx, incomplete)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Lists the commands from their one-line helps, without importing any."""

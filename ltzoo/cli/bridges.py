@@ -23,15 +23,34 @@ def bridges() -> None:
 @click.argument("patterns", nargs=-1, metavar="[PATTERN]...")
 @click.option("--source", type=MODEL, help="Only bridges that translate from this model.")
 @click.option("--target", type=MODEL, help="Only bridges that translate to this model.")
+@click.option("--matrix", is_flag=True, help="Show which models lead to which, directly or through others.")
 @json_option
 @quiet_option
 def list_(
-    patterns: tuple[str, ...], source: ModelSpec | None, target: ModelSpec | None, as_json: bool, quiet: bool
+    patterns: tuple[str, ...],
+    source: ModelSpec | None,
+    target: ModelSpec | None,
+    matrix: bool,
+    as_json: bool,
+    quiet: bool,
 ) -> None:
     """List the published bridges; PATTERN may hold wildcards."""
     from ltzoo.zoo import default_zoo
 
     zoo = default_zoo()
+    if matrix:
+        from ltzoo.cli.matrix import print_matrix
+
+        if quiet:
+            raise click.UsageError("--matrix has no ids to print: leave out --quiet")
+        print_matrix(
+            zoo,
+            zoo.list_bridges(patterns or "*"),
+            source=source.id if source else None,
+            target=target.id if target else None,
+            as_json=as_json,
+        )
+        return
     ids = zoo.list_bridges(
         patterns or "*", source=source.id if source else None, target=target.id if target else None
     )
@@ -59,7 +78,7 @@ def list_(
 @click.argument("bridge", type=BRIDGE)
 @json_option
 def show(bridge: str, as_json: bool) -> None:
-    """Show one published BRIDGE: what it joins, how good it is, how it was trained."""
+    """Show one published BRIDGE: its row in the registry, and all its figures; 'ltzoo explain' says it in words."""
     from ltzoo.zoo import get_bridge
 
     found = get_bridge(bridge)
@@ -74,7 +93,7 @@ def show(bridge: str, as_json: bool) -> None:
         ("recipe", row.recipe),
         ("license", row.license),
         ("files", f"{place} ({row.size / 1e6:.1f} MB)"),
-        ("registry", str(found.registry.path)),
+        ("registry", found.registry.place),
         ("needs", ", ".join(row.plugins) or "-"),
         ("date", row.date),
         ("trained by", row.command),
@@ -83,6 +102,14 @@ def show(bridge: str, as_json: bool) -> None:
     for name, value in facts:
         click.echo(f"{name.ljust(11)}  {value}")
     if row.metrics:
+        from ltzoo.bridge.explanation import explain_bridge
+        from ltzoo.bridge.wording import direction_words
+
+        explained = explain_bridge(row.id)
+        for direction in explained.directions:
+            click.echo(f"\n{direction.source} -> {direction.target}")
+            for text in direction_words(explained, direction):
+                click.echo(f"  {text}")
         click.echo()
         table = [
             (m.name, f"{m.source} -> {m.target}", f"{m.value:.4g}", "-" if m.std is None else f"{m.std:.2g}")
@@ -97,7 +124,7 @@ def show(bridge: str, as_json: bool) -> None:
 
 def describe(bridge: PublishedBridge) -> dict[str, Any]:
     """The row as JSON, with the registry that it stands in."""
-    return {**bridge.row.to_dict(), "registry": str(bridge.registry.path)}
+    return {**bridge.row.to_dict(), "registry": bridge.registry.place}
 
 
 def _accuracy(row: BridgeRow) -> str:

@@ -9,9 +9,9 @@ from ltzoo.cli.output import note, print_ids, print_json, print_table
 from ltzoo.errors import ExitCode
 
 
-@click.group(cls=NounGroup)
+@click.group(cls=NounGroup, lazy={"check": "ltzoo.cli.plugin_check:check", "new": "ltzoo.cli.plugin_new:new"})
 def plugins() -> None:
-    """List the installed plugins and what is wrong with them.
+    """List the installed plugins and what is wrong with them, check one, or begin a new one.
 
     A plugin is code that runs with your rights: install only those that you trust.
     """

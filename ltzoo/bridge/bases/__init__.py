@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 
 from torch import Tensor
 
+from ltzoo.bridge.bases.alignment import turned_onto
 from ltzoo.bridge.bases.class_axes import class_axes
 from ltzoo.bridge.bases.class_gaussian import class_gaussian
 from ltzoo.bridge.bases.frames import FrameValues
@@ -19,7 +20,15 @@ from ltzoo.bridge.bases.procrustes import procrustes
 from ltzoo.bridge.bases.ridge import ridge
 from ltzoo.bridge.recipe import Recipe
 
-__all__ = ["FrameValues", "JointMoments", "Moments", "PairMoments", "solve_base", "solve_paired_base"]
+__all__ = [
+    "FrameValues",
+    "JointMoments",
+    "Moments",
+    "PairMoments",
+    "solve_base",
+    "solve_paired_base",
+    "turned_onto",
+]
 
 _SOLVERS: dict[str, Callable[[Sequence[Moments], int, Recipe], list[FrameValues]]] = {
     "class-axes": class_axes,
