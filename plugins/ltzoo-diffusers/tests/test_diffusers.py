@@ -14,6 +14,7 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
+from testhub import forbid_connections
 from tiny_autoencoders import TINY, save_tiny
 
 from ltzoo.errors import IntegrityError
@@ -212,6 +213,16 @@ def test_offline_all_is_found_again(ltzoo, tiny, hub, hub_environment, tmp_path)
     code, _, err = ltzoo("models", "show", "diffusers:org/other", "--offline")
     assert (code, err.count("\n")) == (4, 1)
     assert "org/other" in err
+
+
+def test_weights_are_fetched_beforehand(ltzoo, tiny, hub, hub_environment):
+    sha = hub.add("org/tiny", contents(tiny("tiny")))
+    code, out, err = ltzoo("download", "diffusers:org/tiny", "--json")
+    assert code == 0, err
+    [found] = json.loads(out)["downloads"]
+    assert (found["kind"], found["reference"]) == ("model", f"diffusers:org/tiny@{sha}")
+    with forbid_connections():
+        load_model(f"diffusers:org/tiny@{sha}")
 
 
 def test_listing_stays_light():
