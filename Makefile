@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STARTER := ltzoo-convnets ltzoo-mnist ltzoo-fashion-mnist ltzoo-spoken-digits
+# Open families: they bring diffusers and transformers, which the demo does without.
+FAMILIES := ltzoo-diffusers ltzoo-taesd ltzoo-transformers
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 OUT ?= demo
 GALLERY := docs/gallery
@@ -68,5 +70,5 @@ $(VENV)/.installed: $(VENV)/bin/python pyproject.toml constraints.txt plugins/*/
 	touch $@
 
 $(VENV)/.tested: $(VENV)/.installed
-	$(INSTALL) --editable .[dev]
+	$(INSTALL) --editable .[dev] $(foreach name,$(FAMILIES),--editable plugins/$(name))
 	touch $@

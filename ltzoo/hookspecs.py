@@ -36,7 +36,9 @@ def resolve_model(ref: str) -> ModelSpec | None:
     """The model that a reference into an open family means, or None if it is not of this family.
 
     Called only for references of the form ``family:rest`` whose family is the plugin's namespace.
-    May read a local folder or ask the Hub, but must not load weights.
+    May read a local folder or ask the Hub, but must not load weights. The spec's id is a reference that
+    goes on meaning the same model: at a full commit, or an absolute path. A `ltzoo.LtzooError` that it
+    raises is the answer to the user.
     """
 
 

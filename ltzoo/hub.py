@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import os
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,10 +17,11 @@ from pathlib import Path
 
 from ltzoo.errors import IntegrityError, OfflineError, PluginError
 from ltzoo.files import replacing
-from ltzoo.spec import REVISION, FileSpec, Source
+from ltzoo.spec import REVISION, SHA256, FileSpec, Source
 
 __all__ = [
     "HubFile",
+    "announced_sha256",
     "cached_file",
     "check_file",
     "fetch_checked",
@@ -70,6 +70,10 @@ def resolve_file(source: Source, name: str) -> Path:
     file = source.file(name)
     if source.package:
         path = package_file(source.package, file)
+        check_file(path, file)
+        return path
+    if source.folder:
+        path = Path(source.folder, *file.name.split("/"))
         check_file(path, file)
         return path
     return fetch_checked(source.repo or "", source.revision or "", file)
@@ -147,6 +151,32 @@ def cached_file(repo: str, revision: str, name: str) -> Path | None:
     # The layout is documented; the client itself takes longer to import than a bridge takes to load.
     path = _repo_folder(repo) / "snapshots" / revision / name
     return path if path.is_file() else None
+
+
+def announced_sha256(repo: str, revision: str, name: str) -> str:
+    """The sha256 of a file of a Hub repository at a full commit.
+
+    A large file is not downloaded for it: the Hub knows its sha256, and the cache names it by that. A small one is.
+
+    Args:
+        repo: ``org/name``.
+        revision: The full commit.
+        name: Path in the repository.
+
+    Raises:
+        NoSuchFileError: The repository has no such file.
+        OfflineError, HubError: As `fetch_file`.
+    """
+    if path := cached_file(repo, revision, name):
+        stored = Path(os.path.realpath(path)).name
+        return stored if SHA256.fullmatch(stored) else file_sha256(path)
+    if not is_offline():
+        from ltzoo.hub_client import ask_etag
+
+        etag = ask_etag(repo, revision, name, f"{repo}/{name} at {revision[:12]}")
+        if etag is not None and SHA256.fullmatch(etag):
+            return etag
+    return file_sha256(fetch_file(repo, revision, name))
 
 
 def resolve_commit(repo: str, revision: str | None = None) -> str:
@@ -285,7 +315,7 @@ def _as_named(path: Path) -> bool:
     file system has no symbolic links that name is not kept, and there is nothing to compare with.
     """
     name = Path(os.path.realpath(path)).name
-    if re.fullmatch(r"[0-9a-f]{64}", name):
+    if SHA256.fullmatch(name):
         return file_sha256(path) == name
     if REVISION.fullmatch(name):
         content = path.read_bytes()

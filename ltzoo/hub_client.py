@@ -32,7 +32,16 @@ try:
 except ImportError:  # what the client used before its version 2.4
     import httpx  # type: ignore[import-not-found, no-redef]
 
-__all__ = ["api", "ask_commit", "ask_files", "ask_models", "asking", "check_reachable", "download"]
+__all__ = [
+    "api",
+    "ask_commit",
+    "ask_etag",
+    "ask_files",
+    "ask_models",
+    "asking",
+    "check_reachable",
+    "download",
+]
 
 CONNECT_SECONDS = 3.0
 """How long the Hub may take to answer at all. Its client would try for some 23 s."""
@@ -58,6 +67,26 @@ def download(repo: str, revision: str, name: str, what: str) -> Path:
     with asking(what):
         _reach(hf_hub_url(repo, name, revision=revision))
         return Path(hf_hub_download(repo, name, revision=revision))
+
+
+def ask_etag(repo: str, revision: str, name: str, what: str) -> str | None:
+    """What the Hub names the content of a file by: the sha256 of a large one, git's hash of a small one.
+
+    Args:
+        repo: ``org/name``.
+        revision: The full commit.
+        name: Path in the repository.
+        what: What to call it in messages.
+
+    Returns:
+        64 or 40 hex digits; None if the Hub has trouble of the kind that passes.
+
+    Raises:
+        NoSuchFileError: The repository has no such file.
+        OfflineError, HubError: As `download`.
+    """
+    with asking(what):
+        return _reach(hf_hub_url(repo, name, revision=revision))
 
 
 def ask_commit(repo: str, revision: str) -> str:
@@ -189,10 +218,11 @@ def _understanding(what: str) -> Iterator[None]:
         raise HubError(f"{what}: no answer of a Hub: {_first_line(error)}", hint=_endpoint_hint()) from error
 
 
-def _reach(url: str) -> None:
+def _reach(url: str) -> str | None:
     """Asks for a file once, so that a Hub that cannot be reached, or has no time, is known within seconds.
 
-    The client names a file in its cache by what the Hub calls its content, whatever that is: here it must be a hash.
+    Gives what the Hub names its content by; None if asking again may help, as the client does. The client names
+    a file in its cache by that, whatever it is: here it must be a hash.
     """
     try:
         etag = get_hf_file_metadata(url, timeout=CONNECT_SECONDS).etag
@@ -200,6 +230,7 @@ def _reach(url: str) -> None:
             raise IntegrityError(
                 "the Hub announces a file by something that is no hash", hint=_endpoint_hint()
             )
+        return etag
     except HfHubHTTPError as error:
         wait = error.response.headers.get("Retry-After", "")
         if error.response.status_code == 429 and wait.isdigit() and int(wait) > LONGEST_WAIT:
@@ -209,7 +240,7 @@ def _reach(url: str) -> None:
             ) from error
         if error.response.status_code != 429 and error.response.status_code < 500:
             raise
-        # The client waits and tries again.
+        return None
 
 
 def _meaning(error: Exception, what: str) -> LtzooError:

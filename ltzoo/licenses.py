@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-__all__ = ["License", "LicensedPart", "find_license", "license_objections"]
+__all__ = ["License", "LicensedPart", "find_license", "license_objections", "license_of_hub"]
 
 CREATIVE_COMMONS = re.compile(r"CC-BY(-NC)?(-ND)?(-SA)?-(\d)\.(\d)", re.IGNORECASE)
 
@@ -104,6 +104,13 @@ def find_license(text: str) -> License | None:
         derivatives=not match[2],
         family=f"CC-BY{'-NC' if match[1] else ''}-SA" if match[3] else None,
         version=(int(match[4]), int(match[5])),
+    )
+
+
+def license_of_hub(name: str) -> License | None:
+    """The licence that the Hugging Face Hub calls so, or whose SPDX identifier it is; None if ltzoo does not know it."""
+    return find_license(name) or next(
+        (one for one in KNOWN.values() if one.hub == name.strip().lower()), None
     )
 
 

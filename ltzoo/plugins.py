@@ -166,13 +166,14 @@ class PluginHost:
         warn(f"{label} is left out: {cause}; to mend: {info.remedy}")
 
     def call(
-        self, hook: str, *, only: str | None = None, **arguments: Any
+        self, hook: str, *, only: str | None = None, answers: type[Exception] | None = None, **arguments: Any
     ) -> Iterator[tuple[PluginInfo, Any]]:
         """Calls one hook on every working plugin, each on its own, in order of name.
 
         Args:
             hook: Name of the hook.
             only: Name of the only plugin to ask.
+            answers: Errors of this kind are what the plugin has to say, and are raised; others are its faults.
             arguments: All the arguments of the hook; each plugin gets those that it names.
 
         Yields:
@@ -190,6 +191,8 @@ class PluginHost:
                     if isinstance(result, Iterable) and not isinstance(result, str):
                         result = list(result)
             except (Exception, SystemExit) as error:
+                if answers is not None and isinstance(error, answers):
+                    raise
                 self.fail(info, f"{hook}() raised {_describe(error)}")
                 continue
             yield info, result

@@ -42,7 +42,8 @@ Shape = tuple[Annotated[int, Meta(ge=1, le=2**24)] | None, ...]
 Text = Annotated[str, Meta(min_length=1, max_length=4096)]
 
 MODEL_ID = re.compile(r"[a-z0-9][a-z0-9._-]*/[a-z0-9][a-z0-9._-]*")
-FAMILY_REFERENCE = re.compile(r"[a-z0-9][a-z0-9._-]*:[^\s:]\S*")
+# Spaces may stand within: the rest may be a path.
+FAMILY_REFERENCE = re.compile(r"[a-z0-9][a-z0-9._-]*:(?=[^\s:])[^\x00-\x1f\x7f]*(?<=\S)")
 DATASET_ID = MODEL_ID
 LOADER = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -87,6 +88,8 @@ class DataSpec(Record):
             silence). ``refuse``: only exact sizes are taken.
         background: Brightness of an image's empty parts, 0 (black) to 1 (white).
         normalize: Audio is scaled so that its peak is this value, clip by clip.
+        multiple: Sizes that vary should be multiples of this. The model takes others, too, and pads them at the
+            end: images by repeating the edge, sound with silence. What it decodes is as large as the padded item.
     """
 
     modality: Modality
@@ -95,6 +98,7 @@ class DataSpec(Record):
     fit: Fit = "refuse"
     background: Annotated[float, Meta(ge=0, le=1)] = 0.0
     normalize: Annotated[float, Meta(gt=0, le=1)] | None = None
+    multiple: Annotated[int, Meta(ge=1, le=2**20)] = 1
 
     def __post_init__(self) -> None:
         rank = DATA_RANKS[self.modality]
@@ -115,6 +119,18 @@ class DataSpec(Record):
         )
         _require(
             self.fit != "ink" or None not in self.shape, "data", "fit 'ink' needs a fixed height and width"
+        )
+        _require(
+            self.multiple == 1 or (self.modality in ("image", "audio") and None in self.shape[1:]),
+            "data",
+            "multiple goes with images and sound whose sizes vary",
+        )
+
+    def padded(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape of an item as the model pads it."""
+        return tuple(
+            have if want is not None or place == 0 else -(-have // self.multiple) * self.multiple
+            for place, (have, want) in enumerate(zip(shape, self.shape, strict=True))
         )
 
 
@@ -177,25 +193,28 @@ class FileSpec(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class Source(Record):
-    """Where files come from: a Python package that carries them, or a Hub repository at a commit.
+    """Where files come from: a Python package that carries them, a Hub repository at a commit, or a folder.
 
     Attributes:
         files: The files, each with its hash.
         package: Import name of the installed package whose folder holds the files.
         repo: ``org/name`` on the Hugging Face Hub.
         revision: The full commit, 40 hex digits; goes with ``repo``.
+        folder: Absolute path of a folder of this machine.
     """
 
     files: Annotated[tuple[FileSpec, ...], Meta(max_length=64)] = ()
     package: Text | None = None
     repo: Text | None = None
     revision: str | None = None
+    folder: Text | None = None
 
     def __post_init__(self) -> None:
+        places = sum(place is not None for place in (self.package, self.repo, self.folder))
         _require(
-            (self.package is None) != (self.repo is None) or not self.files,
+            places == 1 or not (places or self.files),
             "source",
-            "files need either a package or a repo",
+            "files need either a package, a repo or a folder",
         )
         _require((self.repo is None) == (self.revision is None), "source", "repo and revision go together")
         _require(

@@ -134,6 +134,22 @@ class ModelContract:
         need(spec, "encode")
         self.check_close(model.encode(data)[1:2], model.encode(data[1:2]))
 
+    def test_any_size_that_the_spec_allows_is_encoded(self, spec: ModelSpec, model: LatentModel) -> None:
+        need(spec, "encode")
+        if None not in spec.data.shape[1:]:
+            pytest.skip("the model's data has one size")
+        larger = -(-3 * self.size // 2 // spec.data.multiple) * spec.data.multiple
+        # The last one is no multiple, where the model has one to ask for.
+        for size in (larger, larger + spec.data.multiple // 2):
+            x = random_data(spec.data, 2, size)
+            assert isinstance(x, Tensor)
+            z = model.encode(x)
+            check_tensor(z, spec.latent.shape, 2)
+            if spec.data.multiple > 1 and spec.can("decode"):
+                padded = spec.data.padded(tuple(x.shape[1:]))
+                back = model.decode(z).shape[1:]
+                assert all(have >= want for have, want in zip(back, padded, strict=True)), (back, padded)
+
     def test_posterior_agrees_with_encode(self, spec: ModelSpec, model: LatentModel, data: Data) -> None:
         if not spec.latent.stochastic:
             pytest.skip("the model's encoder is deterministic")

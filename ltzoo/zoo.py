@@ -108,12 +108,14 @@ class Zoo:
             UnknownModelError: No such model.
             PluginMissingError: The plugin that serves it is known, but not installed.
             PluginError: The plugin that serves it is broken.
+            LtzooError: Whatever the plugin of an open family says of the reference: the Hub cannot be reached,
+                there is no such repository, what lies there is not of the family.
         """
         if spec := self.models.get(ref):
             return spec
         namespace = re.split(r"[/:]", ref, maxsplit=1)[0]
         if re.match(r"[a-z0-9][a-z0-9._-]*:", ref):
-            for info, spec in self.host.call("resolve_model", only=namespace, ref=ref):
+            for info, spec in self.host.call("resolve_model", only=namespace, answers=LtzooError, ref=ref):
                 if spec is not None:
                     return self._checked(info, spec, ModelSpec)
         self._check_plugin(namespace, f"model '{ref}'")

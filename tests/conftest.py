@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from testhub import HubEnvironment, TestHub, forbid_connections
+from testhub import forbid_connections
 
 from ltzoo import zoo
 
@@ -24,36 +24,6 @@ def clean_environment(tmp_path_factory, monkeypatch):
 
 
 @pytest.fixture
-def ltzoo(capsys):
-    """Runs one command in this process; gives exit code, stdout and stderr."""
-    from ltzoo.cli.main import run
-
-    def call(*arguments: str) -> tuple[int, str, str]:
-        capsys.readouterr()
-        code = run(list(arguments))
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return call
-
-
-@pytest.fixture
-def hub():
-    """A Hub on this machine that tests fill, watch and disturb."""
-    with TestHub() as running:
-        yield running
-
-
-@pytest.fixture
-def hub_environment(hub, tmp_path, monkeypatch) -> HubEnvironment:
-    """This process's Hub client, and those of others started through it, ask the test's own hub."""
-    from huggingface_hub.utils import close_session
-
-    yield HubEnvironment(monkeypatch, hub.endpoint, tmp_path / "hf")
-    close_session()
-
-
-@pytest.fixture
 def waits(monkeypatch) -> list[float]:
     """Nothing sleeps in this process; gives the seconds that were to be slept, as by a client before it retries."""
     import time
@@ -69,17 +39,6 @@ def no_connections():
     with forbid_connections() as attempts:
         yield attempts
     assert not attempts
-
-
-@pytest.fixture(scope="module")
-def one_thread():
-    """More threads only get in each other's way on networks as small as those of tests."""
-    import torch
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="session")

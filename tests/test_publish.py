@@ -17,6 +17,7 @@ from toy_plugin import toy_zoo
 from ltzoo.bridge import Bridge
 from ltzoo.bridge.config import TrainedOn
 from ltzoo.registry import Registry, RegistrySource
+from ltzoo.spec import Source
 from ltzoo.zoo import set_default_zoo
 
 REPO = "org/ab"
@@ -170,6 +171,18 @@ def test_a_bridge_without_figures_is_refused(publish, hub, tmp_path):
     assert (
         f"no figures, so nobody could know what it is good for; try: ltzoo eval local:{tmp_path}/unmeasured"
         in err
+    )
+    assert not hub.requests
+
+
+def test_a_bridge_to_a_model_of_this_machine_is_refused(publish, hub, tmp_path):
+    first, second = measured_config().models
+    local = replace(second, spec=replace(second.spec, source=Source(folder="/home/me/net")))
+    save_bridge(tmp_path / "local", models=(first, local))
+    code, _, err = publish(source=tmp_path / "local")
+    assert code == 1
+    assert (
+        "joins toy/b, a folder of this machine, which nobody else has; try: put the model on the Hub" in err
     )
     assert not hub.requests
 

@@ -133,7 +133,10 @@ def test_a_bad_spec_says_what_is_wrong(change, message):
         (lambda: DataSpec(modality="image", shape=(1, None, None), fit="ink"), "needs a fixed height"),
         (lambda: LatentSpec(shape=(None,)), "the first size"),
         (lambda: LatentSpec(shape=(1, 2, 3, 4)), "needs 1, 2 or 3 sizes"),
-        (lambda: Source(files=(FileSpec(name="a", sha256=SHA),)), "need either a package or a repo"),
+        (
+            lambda: Source(files=(FileSpec(name="a", sha256=SHA),)),
+            "need either a package, a repo or a folder",
+        ),
         (lambda: Source(repo="org/name"), "go together"),
         (lambda: Source(repo="org/name", revision="main"), "full commit"),
         (

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import permutations
+from shlex import quote
 from typing import Any
 
 from ltzoo.bridge.config import BridgeConfig, Metric, Provenance
@@ -88,7 +89,7 @@ def _use(config: BridgeConfig, publication: Publication | None) -> Iterable[str]
         packages = " ".join(re.split(r"[<>=!~ ]", plugin, maxsplit=1)[0] for plugin in publication.plugins)
         command = f"ltzoo install {packages}"
         if usable:
-            command += f"\nltzoo translate INPUT --from {source.id} --to {target.id} --bridge hf:{publication.repo} -o OUTPUT"
+            command += f"\nltzoo translate INPUT --from {quote(source.id)} --to {quote(target.id)} --bridge hf:{publication.repo} -o OUTPUT"
         yield f"```sh\n{command}\n```"
     yield (
         "```python\n"

@@ -134,7 +134,7 @@ def prepare(
 
     Raises:
         UsageError: The name is none, or licences forbid it; see `check_licenses`.
-        BridgeError: The folder is no bridge, or the bridge has no figures.
+        BridgeError: The folder is no bridge, the bridge has no figures, or joins a model that nobody else has.
         PluginMissingError: A model's plugin is not installed: nobody would know what to install.
     """
     if not REPO.fullmatch(repo):
@@ -149,6 +149,12 @@ def prepare(
             f"{folder}: no figures, so nobody could know what it is good for",
             hint=f"ltzoo eval local:{folder} --write",
         )
+    for end in config.models:
+        if end.spec.source.folder is not None:
+            raise BridgeError(
+                f"{folder}: joins {end.spec.id}, a folder of this machine, which nobody else has",
+                hint="put the model on the Hub, and train between its references there",
+            )
     unknown = check_licenses(config, license, checked=licenses_checked)
     known = find_license(license)
     license = known.spdx if known else license

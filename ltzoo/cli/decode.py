@@ -42,6 +42,7 @@ def decode(
     import torch
 
     from ltzoo.latents import LatentSet
+    from ltzoo.media.padding import cut_to_size
     from ltzoo.zoo import load_model
 
     found = LatentSet.load(latents, model=model)
@@ -52,7 +53,11 @@ def decode(
     paths = plan_outputs(names, output, sheet, model)
     decoder = load_model(model, device=device)
     with torch.inference_mode():
-        results = torch.cat([decoder.decode(z) for z in found.latents[first:last].split(64)])
+        decoded = torch.cat([decoder.decode(z) for z in found.latents[first:last].split(64)])
+    results = list(decoded)
+    if found.sizes is not None:
+        sizes = found.sizes[first:last].tolist()
+        results = [cut_to_size(item, size, model.data) for item, size in zip(results, sizes, strict=True)]
     written = write_items(results, paths, model)
     if sheet is not None:
         written.append(write_sheet(Path(sheet), [(results, model)]))

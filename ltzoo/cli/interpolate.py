@@ -106,6 +106,7 @@ def interpolate(
 
     from ltzoo.evaluation.interpolation import interpolate as walk
     from ltzoo.media import write_walk
+    from ltzoo.media.padding import cut_back
     from ltzoo.zoo import load_model
 
     with torch.inference_mode():
@@ -119,7 +120,7 @@ def interpolate(
             method=cast("Method", method),
             steps=steps,
         )
-        results = load_model(target, device=device).decode(z)
+        results = cut_back(load_model(target, device=device).decode(z), items, source.data, target.data)
     write_walk(output, list(results), target.data)
     if as_json:
         print_json(

@@ -30,6 +30,7 @@ __all__ = [
     "load_bridge_between",
     "output_option",
     "plan_outputs",
+    "read_groups",
     "read_items",
     "report_option",
     "sheet_option",
@@ -123,6 +124,36 @@ def plan_outputs(names: Sequence[str], output: str | None, sheet: str | None, ta
     return [str(folder / f"{stem}{suffixes_of(target.data.modality)[0]}") for stem in stems]
 
 
+def read_groups(inputs: Sequence[str], model: ModelSpec) -> list[tuple[list[int], Data]]:
+    """Reads all inputs as data of a model, as one batch for each size.
+
+    Says on stderr what was converted.
+
+    Returns:
+        Which of the inputs a batch holds, and the batch; in order of their first inputs.
+
+    Raises:
+        MediaError: An input cannot be read or converted.
+    """
+    from ltzoo.media import read_media
+
+    if model.data.modality == "text":
+        return [(list(range(len(inputs))), [_read_text(name, model) for name in inputs])]
+    import torch
+
+    groups: dict[torch.Size, tuple[list[int], list[Tensor]]] = {}
+    for row, name in enumerate(inputs):
+        with _as_file(name) as path:
+            item, notes = read_media(path, model.data, model=model.id)
+        for text in notes:
+            note(text)
+        assert not isinstance(item, str)
+        rows, items = groups.setdefault(item.shape, ([], []))
+        rows.append(row)
+        items.append(item)
+    return [(rows, torch.stack(items)) for rows, items in groups.values()]
+
+
 def read_items(inputs: Sequence[str], model: ModelSpec) -> Data:
     """Reads all inputs as data of a model, as one batch.
 
@@ -131,29 +162,16 @@ def read_items(inputs: Sequence[str], model: ModelSpec) -> Data:
     Raises:
         MediaError: An input cannot be read or converted, or inputs of varying size differ in size.
     """
-    from ltzoo.media import read_media
-
-    if model.data.modality == "text":
-        return [_read_text(name, model) for name in inputs]
-    import torch
-
-    items: list[Tensor] = []
-    for name in inputs:
-        with _as_file(name) as path:
-            item, notes = read_media(path, model.data, model=model.id)
-        for text in notes:
-            note(text)
-        assert not isinstance(item, str)
-        items.append(item)
-        if item.shape != items[0].shape:
-            raise MediaError(
-                f"{name}: has another size than {inputs[0]}, and {model.id} takes one size at a time",
-                hint="translate them one by one",
-            )
-    return torch.stack(items)
+    groups = read_groups(inputs, model)
+    if len(groups) > 1:
+        raise MediaError(
+            f"{inputs[groups[1][0][0]]}: has another size than {inputs[0]}, and this takes one size at a time",
+            hint="bring them to one size first",
+        )
+    return groups[0][1]
 
 
-def write_items(results: Tensor, paths: Sequence[str], model: ModelSpec) -> list[str]:
+def write_items(results: Sequence[Tensor] | Tensor, paths: Sequence[str], model: ModelSpec) -> list[str]:
     """Writes one file a result; gives the paths."""
     from ltzoo.media import encode_media, suffixes_of, write_media
 

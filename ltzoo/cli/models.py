@@ -9,6 +9,7 @@ import click
 from ltzoo.cli.base import NounGroup, json_option, quiet_option
 from ltzoo.cli.output import print_ids, print_json, print_table
 from ltzoo.cli.params import MODEL
+from ltzoo.cli.references import offline_option
 from ltzoo.spec import ModelSpec, format_shape
 
 
@@ -53,6 +54,7 @@ def list_(patterns: tuple[str, ...], modality: Any, plugin: str | None, as_json:
 
 @models.command()
 @click.argument("model", type=MODEL)
+@offline_option
 @json_option
 def show(model: ModelSpec, as_json: bool) -> None:
     """Show what is known of one MODEL without loading it."""
@@ -73,7 +75,7 @@ def show(model: ModelSpec, as_json: bool) -> None:
             f"{data.modality} {format_shape(data.shape)}"
             + (f" at {data.sample_rate} Hz" if data.sample_rate else ""),
         ),
-        ("other sizes", data.fit),
+        ("other sizes", f"padded to multiples of {data.multiple}" if data.multiple > 1 else data.fit),
         ("latent", f"{model.latent.kind} {format_shape(model.latent.shape)}"),
         ("posterior", "mean and standard deviation" if model.latent.stochastic else "-"),
         ("can", ", ".join(sorted(model.capabilities))),

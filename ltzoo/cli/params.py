@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ltzoo.cli.output import note
 from ltzoo.spec import ModelSpec
 
 if TYPE_CHECKING:
@@ -24,7 +25,12 @@ class ModelParam(click.ParamType[ModelSpec]):
     ) -> ModelSpec:
         from ltzoo.zoo import get_model
 
-        return value if isinstance(value, ModelSpec) else get_model(value)
+        if isinstance(value, ModelSpec):
+            return value
+        spec = get_model(value)
+        if spec.id != value:
+            note(f"{value} is {spec.id}")
+        return spec
 
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str

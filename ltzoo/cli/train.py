@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -121,7 +122,8 @@ def train(
 
     limit = parse_pairs(pairs)
     chosen = get_recipe(recipe, **parse_overrides(overrides))
-    sets = [load_latents(model, parse_data(data, models)) for model in models]
+    given = parse_data(data, models)
+    sets = [load_latents(model, given) for model in models]
     plan = {
         "models": [model.id for model in models],
         "recipe": chosen.to_dict(),
@@ -167,7 +169,13 @@ def check_models(models: tuple[ModelSpec, ...]) -> None:
 
 def joined_name(models: tuple[ModelSpec, ...]) -> str:
     """A file name made of the models' ids."""
-    return "--".join(model.id.replace("/", "-").replace(":", "-") for model in models)
+    return "--".join(_short_name(model.id) for model in models)
+
+
+def _short_name(id: str) -> str:
+    """A model's id as a part of a file name: without commits and the folders above a path's last."""
+    place = re.sub(r"@[0-9a-f]{40}", "", re.sub(r":local:.*/", ":", id))
+    return re.sub(r"[^\w.-]+", "-", place).strip("-.")[:80]
 
 
 def parse_overrides(pairs: tuple[str, ...]) -> dict[str, Any]:
@@ -198,11 +206,19 @@ def parse_pairs(text: str) -> PairLimit:
 
 def parse_data(pairs: tuple[str, ...], models: tuple[ModelSpec, ...]) -> dict[str, Path]:
     """``MODEL=FILE`` pairs."""
+    from ltzoo.zoo import get_model
+
     found: dict[str, Path] = {}
     known = {model.id for model in models}
     for pair in pairs:
-        name, equals, path = pair.partition("=")
-        if not equals or name not in known:
+        # A reference that is a path may hold a sign of equality itself.
+        name = max((id for id in known if pair.startswith(f"{id}=")), key=len, default=None)
+        path = pair.removeprefix(f"{name}=")
+        if name is None:
+            typed, equals, path = pair.partition("=")
+            # As the models may be given, so may they be here: at a branch, or with a relative path.
+            name = get_model(typed).id if equals and ":" in typed else None
+        if name is None or name not in known:
             raise UsageError(
                 f"--data {pair}: not MODEL=FILE with one of the models", hint=f"models: {', '.join(known)}"
             )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,7 +14,7 @@ from ltzoo.cli.items import (
     device_option,
     output_option,
     plan_outputs,
-    read_items,
+    read_groups,
     sheet_option,
     write_items,
     write_sheet,
@@ -26,6 +26,9 @@ from ltzoo.errors import CapabilityError, UsageError
 from ltzoo.routes import Route
 from ltzoo.spec import ModelSpec
 from ltzoo.zoo import find_route, load_model
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 NAMED = 5
 """Inputs that a warning names."""
@@ -85,14 +88,15 @@ def translate(
     if not bridges:
         # A route that is not there is said at once: reading inputs and importing torch takes seconds.
         find_route(source.id, target.id)
-    items = read_items(inputs, source)
+    groups = read_groups(inputs, source)
     bridges = tuple(pin(reference) for reference in bridges)
 
     import torch
 
     from ltzoo.bridge import load_chain
     from ltzoo.bridge.novelty import UNUSUAL
-    from ltzoo.latents import Inversion
+    from ltzoo.latents import Inversion, InversionErrors
+    from ltzoo.media.padding import cut_back
 
     chain = load_chain(source.id, target.id, bridges=bridges, device=device)
     chain.check_models([source, target])
@@ -102,26 +106,40 @@ def translate(
     extra: dict[str, Any] = {}
     # Outside the block, where weights that are loaded could never have a part in a gradient.
     inversion = Inversion(load_model(source, device=device), seed=seed or 0) if invert else None
+    latents: list[Tensor] = []
     if inversion is not None:
-        z = inversion.encode(items)
-        errors = inversion.errors(z, items)
+        latents = [inversion.encode(items) for _, items in groups]
+        # One group: what can be inverted has one size.
+        errors = InversionErrors.joined(
+            [inversion.errors(z, items) for z, (_, items) in zip(latents, groups, strict=True)]
+        )
         note_errors(errors, inputs.__getitem__)
         extra = inversion_content(errors, seed or 0)
+    taken: dict[int, Tensor | str] = {}
+    made: dict[int, Tensor] = {}
+    strangeness: dict[int, float] = {}
     with torch.inference_mode():
         decoder = load_model(target, device=device)
         if inversion is None:
-            z = load_model(source, device=device).encode(items)
-        novelty = [round(value, 4) for value in chain.novelty(z, source=source.id).tolist()]
-        translated = chain.translate(
-            z, source=source.id, target=target.id, sample=sample, seed=seed if sample else None
-        )
-        results = decoder.decode(translated)
+            encoder = load_model(source, device=device)
+            latents = [encoder.encode(items) for _, items in groups]
+        for z, (rows, items) in zip(latents, groups, strict=True):
+            translated = chain.translate(
+                z, source=source.id, target=target.id, sample=sample, seed=seed if sample else None
+            )
+            results = cut_back(decoder.decode(translated), items, source.data, target.data)
+            taken.update(zip(rows, items, strict=True))
+            made.update(zip(rows, results, strict=True))
+            strangeness.update(zip(rows, chain.novelty(z, source=source.id).tolist(), strict=True))
+    order = range(len(inputs))
+    novelty = [round(strangeness[row], 4) for row in order]
     unlike = [name for name, value in zip(inputs, novelty, strict=True) if value > UNUSUAL]
     if unlike:
         note(_warned(unlike, source))
-    written = write_items(results, paths, target)
+    written = write_items([made[row] for row in order], paths, target)
     if sheet is not None:
-        written.append(write_sheet(Path(sheet), [(items, source), (results, target)]))
+        shown = [([taken[row] for row in order], source), ([made[row] for row in order], target)]
+        written.append(write_sheet(Path(sheet), shown))
     if as_json:
         print_json(
             "translate",

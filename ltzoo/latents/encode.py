@@ -223,6 +223,8 @@ class _Encoder:
         tensors["latents"] = (self.dtype, (n, *self.shape))
         if self.model.spec.latent.stochastic:
             tensors["std"] = (self.dtype, (n, *self.shape))
+        if self.model.spec.data.multiple > 1:
+            tensors["sizes"] = (torch.int64, (n, len(self.model.spec.data.shape) - 1))
         return tensors
 
     def rows(self, batch: Rows, *, first_row: int) -> dict[str, Tensor]:
@@ -248,6 +250,9 @@ class _Encoder:
         if split is not None:
             self._check_range("split", split, 0, len(SPLITS), first_row)
             rows["split"] = split.to(torch.uint8)
+        if self.model.spec.data.multiple > 1:
+            assert isinstance(data, Tensor)
+            rows["sizes"] = torch.tensor(data.shape[2:]).expand(len(data), -1)
         return rows
 
     def _check_range(self, name: str, values: Tensor, low: int, high: int | None, first_row: int) -> None:

@@ -1,6 +1,6 @@
 """`LatentSet`: latents of one model with posterior std, labels, pair keys and split, in one file.
 
-The file is safetensors: the tensors ``latents``, ``std``, ``labels``, ``keys`` and ``split``, and one
+The file is safetensors: the tensors ``latents``, ``std``, ``labels``, ``keys``, ``split`` and ``sizes``, and one
 metadata entry ``ltzoo``, the JSON of a `LatentHeader`. ``latents`` and ``std`` are float16 or float32.
 """
 
@@ -28,7 +28,7 @@ __all__ = ["FORMAT_VERSION", "METADATA_KEY", "SPLITS", "LatentHeader", "LatentSe
 SPLITS = ("train", "validation", "test")
 FORMAT_VERSION = 1
 METADATA_KEY = "ltzoo"
-TENSORS = ("latents", "std", "labels", "keys", "split")
+TENSORS = ("latents", "std", "labels", "keys", "split", "sizes")
 UNLABELLED = -1
 MAX_NAME = 512
 
@@ -61,6 +61,8 @@ class LatentSet:
         labels: int64 ``(n,)``, indices into ``label_names``; -1 = unlabelled.
         keys: int64 ``(n,)``; equal keys in two sets mark a pair, if both sets' keys number the same items.
         split: uint8 ``(n,)``, indices into `SPLITS`.
+        sizes: int64 ``(n, sizes of an item)``: height and width, or samples, of the data before the model padded it,
+            where it pads.
         label_names: Class names by index; empty if the classes have no names.
         license: Licence of the data that the latents were made from.
         keys_of: Name of what the keys number, for example ``mnist/train+test``. Sets pair only if both have
@@ -78,6 +80,7 @@ class LatentSet:
     labels: Tensor | None = None
     keys: Tensor | None = None
     split: Tensor | None = None
+    sizes: Tensor | None = None
     label_names: tuple[str, ...] = ()
     license: str | None = None
     keys_of: str | None = None
@@ -94,6 +97,9 @@ class LatentSet:
         self._check("labels", self.labels, torch.int64, items, UNLABELLED, len(self.label_names) or None)
         self._check("keys", self.keys, torch.int64, items)
         self._check("split", self.split, torch.uint8, items, 0, len(SPLITS))
+        if self.sizes is not None:
+            count = self.sizes.shape[1] if self.sizes.ndim == 2 else 1
+            self._check("sizes", self.sizes, torch.int64, (*items, count), 1)
         if self.keys_of is not None and (self.keys is None or not 0 < len(self.keys_of) <= MAX_NAME):
             raise LatentsError(
                 f"latents of {self.model}: keys_of must name what the keys number, in 1 to {MAX_NAME} "
@@ -148,6 +154,7 @@ class LatentSet:
             labels=rows(self.labels),
             keys=rows(self.keys),
             split=rows(self.split),
+            sizes=rows(self.sizes),
         )
 
     def part(self, split: str) -> LatentSet:
@@ -184,7 +191,7 @@ class LatentSet:
         tensors = {"latents": to_stored(self.latents, dtype, "latents", where=f"latents of {self.model}")}
         if self.std is not None:
             tensors["std"] = to_stored(self.std, dtype, "std", where=f"latents of {self.model}")
-        for name in ("labels", "keys", "split"):
+        for name in ("labels", "keys", "split", "sizes"):
             tensor = getattr(self, name)
             if tensor is not None:
                 tensors[name] = tensor.cpu().contiguous()

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ltzoo.errors import MediaError
 from ltzoo.media.ink import composite_drawing, has_polarity, ink_drawing
+from ltzoo.media.padding import padding_note
 from ltzoo.spec import DataSpec
 
 __all__ = ["IMAGE_SUFFIXES", "encode_image", "fit_image", "image_of", "read_image"]
@@ -60,7 +61,7 @@ def read_image(path: Path, data: DataSpec, *, model: str | None = None) -> tuple
     item, more = fit_image(image, data, where, model=model)
     before = f"{image.width} x {image.height} {_mode_name(image.mode)}"
     after = f"{item.shape[2]} x {item.shape[1]} {_mode_name(MODES[item.shape[0]])}"
-    changes += more
+    changes += more + padding_note(item, data)
     if before == after and not changes:
         return item, []
     return item, [", ".join([f"{where}: {before} -> {after}", *changes])]
