@@ -66,7 +66,7 @@ def test_a_new_plugin_works_at_once_in_a_fresh_environment(tmp_path):
     assert result.returncode == 0, result.stdout + result.stderr
     assert result.stdout.startswith("ltzoo-demo\ndemo/thumbnail\n")
     assert " passed" in result.stdout
-    assert "result    ok: 17 checks of 1 model, 0 failed\n" in result.stdout
+    assert "result    ok: 18 checks of 1 model, 0 failed\n" in result.stdout
     # What was installed is what was checked, not the project.
     assert (environment.site / "ltzoo_demo" / "adapter.py").is_file()
 
@@ -269,7 +269,7 @@ def test_a_report_as_json_and_what_is_printed_by_the_plugin_is_not_in_it(ltzoo, 
     (model,) = report["models"]
     assert model["id"] == "demo/thumbnail"
     checks = {check["name"]: check for check in model["checks"]}
-    assert len(checks) == 17
+    assert len(checks) == 18
     assert checks["loads"]["status"] == checks["encode is deterministic"]["status"] == "ok"
     wrong = checks["decode gives data as specified"]
     assert wrong["status"] == "failed"
@@ -287,7 +287,7 @@ def test_models_without_tests_of_their_own_are_checked_too(ltzoo, project):
     (left,) = [c for c in model["checks"] if c["status"] == "skipped" and c["name"].startswith("round trip")]
     assert "data of the model's kind" in left["cause"]
     # A project's own options and other tests have no part in it.
-    assert len(model["checks"]) == 17
+    assert len(model["checks"]) == 18
 
 
 @pytest.mark.slow
