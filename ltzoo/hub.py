@@ -253,7 +253,8 @@ def offline() -> Iterator[None]:
     finally:
         constants.HF_HUB_OFFLINE = before
         if variable is None:
-            del os.environ["HF_HUB_OFFLINE"]
+            # Another may have taken it away: a command that fails while its options are read is left late.
+            os.environ.pop("HF_HUB_OFFLINE", None)
         else:
             os.environ["HF_HUB_OFFLINE"] = variable
 
