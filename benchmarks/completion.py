@@ -14,18 +14,15 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
+from functools import partial
 from pathlib import Path
-from statistics import median
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
-from wheels import Environment, good_plugin
+from rounds import BASE, SCRIPT, environment_with_plugins, medians
 
 BAR = 0.250
 PLUGINS = 5
-BASE = ("-c", "import click, pluggy")
-SCRIPT = "from ltzoo.cli import main; main()"  # what the console script runs
 NO_TORCH = """
 import sys
 from ltzoo.cli.main import run
@@ -61,29 +58,21 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=15)
     runs = parser.parse_args().runs
     with tempfile.TemporaryDirectory() as folder:
-        environment = Environment(Path(folder) / "venv")
-        count = "import importlib.metadata as m; print(len(m.entry_points(group='ltzoo')))"
-        installed = int(environment.run("-c", count).stdout)
-        environment.install(*(good_plugin(f"plugin{i}") for i in range(max(1, PLUGINS - installed))))
+        environment = environment_with_plugins(Path(folder), PLUGINS, new=1)
         home = {"LTZOO_HOME": str(Path(folder) / "home")}
-        times: dict[str, list[float]] = {name: [] for name in ("base", *ASKED)}
-        for round_ in range(runs + 1):
-            for name in times:
-                start = time.perf_counter()
-                if name == "base":
-                    subprocess.run([environment.python, *BASE], check=True, capture_output=True)
-                else:
-                    words, n, expected = ASKED[name]
-                    result = subprocess.run(
-                        [environment.python, "-c", SCRIPT],
-                        env=asking(words, n) | home,
-                        check=True,
-                        capture_output=True,
-                        text=True,
-                    )
-                    assert f"plain,{expected}" in result.stdout.splitlines(), (name, result.stdout)
-                if round_:  # the first round fills the caches
-                    times[name].append(time.perf_counter() - start)
+
+        def complete(words: str, n: int, expected: str) -> None:
+            result = subprocess.run(
+                [environment.python, "-c", SCRIPT],
+                env=asking(words, n) | home,
+                check=True,
+                capture_output=True,
+                text=True,
+            )
+            assert f"plain,{expected}" in result.stdout.splitlines(), (words, result.stdout)
+
+        actions = {name: partial(complete, *asked) for name, asked in ASKED.items()}
+        times = medians({"base": partial(environment.run, *BASE), **actions}, runs)
         for words, n, _ in ASKED.values():
             subprocess.run(
                 [environment.python, "-c", NO_TORCH],
@@ -91,11 +80,11 @@ def main() -> int:
                 check=True,
                 capture_output=True,
             )
-    base = median(times.pop("base"))
+    base = times.pop("base")
     print(f"{'import click, pluggy':<36}{base * 1e3:8.1f} ms")
     for name, seconds in times.items():
-        print(f"{name:<36}{median(seconds) * 1e3:8.1f} ms{median(seconds) / base:8.2f} x")
-    worst = max(median(seconds) for seconds in times.values())
+        print(f"{name:<36}{seconds * 1e3:8.1f} ms{seconds / base:8.2f} x")
+    worst = max(times.values())
     print(f"worst {worst * 1e3:.0f} ms, bar {BAR * 1e3:.0f} ms; torch was never imported")
     return 0 if worst < BAR else 1
 

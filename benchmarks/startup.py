@@ -3,7 +3,7 @@
 python benchmarks/startup.py [--runs 15]
 
 Measures the environment that it is run with, in a layer on top of it that brings the number of plugins
-to five; for what users have, run it with the one that `make demo` makes. Every round times each command once, in turn, so
+to five at least; for what users have, run it with the one that `make demo` makes. Every round times each command once, in turn, so
 that a machine whose speed drifts drifts for all of them; the figures are medians. The bar is 3.0.
 Then a plugin whose module sleeps 1.5 s is added: the commands that need no plugin must not notice.
 """
@@ -11,35 +11,25 @@ Then a plugin whose module sleeps 1.5 s is added: the commands that need no plug
 from __future__ import annotations
 
 import argparse
-import subprocess
 import sys
 import tempfile
-import time
+from functools import partial
 from pathlib import Path
-from statistics import median
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
-from wheels import Environment, good_plugin, plugin
+from rounds import BASE, SCRIPT, environment_with_plugins, medians
+from wheels import Environment, plugin
 
 BAR = 3.0
 PLUGINS = 5
-BASE = ("-c", "import click, pluggy")
 COMMANDS = ("--help", "--version", "plugins", "models", "bridges")
-SCRIPT = "from ltzoo.cli import main; main()"  # what the console script runs
 TORCH = "import sys; from ltzoo.cli.main import run; run([{command!r}]); sys.exit('torch' in sys.modules)"
 
 
 def measure(environment: Environment, commands: dict[str, tuple[str, ...]], runs: int) -> dict[str, float]:
     """Median seconds of each command."""
-    times: dict[str, list[float]] = {name: [] for name in commands}
-    for round_ in range(runs + 1):
-        for name, arguments in commands.items():
-            start = time.perf_counter()
-            subprocess.run([environment.python, *arguments], check=True, capture_output=True)
-            if round_:  # the first round fills the caches
-                times[name].append(time.perf_counter() - start)
-    return {name: median(seconds) for name, seconds in times.items()}
+    return medians({name: partial(environment.run, *words) for name, words in commands.items()}, runs)
 
 
 def main() -> int:
@@ -49,10 +39,7 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=15)
     runs = parser.parse_args().runs
     with tempfile.TemporaryDirectory() as folder:
-        environment = Environment(Path(folder) / "venv")
-        count = "import importlib.metadata as m; print(len(m.entry_points(group='ltzoo')))"
-        installed = int(environment.run("-c", count).stdout)
-        environment.install(*(good_plugin(f"plugin{i}") for i in range(PLUGINS - installed)))
+        environment = environment_with_plugins(Path(folder), PLUGINS)
         commands = {
             command: ("-c", f"import sys; sys.argv[1:] = [{command!r}]; {SCRIPT}") for command in COMMANDS
         }
