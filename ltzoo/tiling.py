@@ -8,6 +8,7 @@ normalisation over positions) never is quite.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -15,7 +16,7 @@ from itertools import product
 import torch
 from torch import Tensor
 
-__all__ = ["Tiling", "apply_tiled"]
+__all__ = ["Tiling", "apply_in_parts", "apply_tiled"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,6 +107,36 @@ def apply_tiled(
         result[_window(starts, lengths, tiling.tile, unit_out)] += part
     assert result is not None
     return result
+
+
+def apply_in_parts(
+    function: Callable[[Tensor], Tensor],
+    x: Tensor,
+    tiling: Tiling,
+    *,
+    unit: int,
+    unit_out: int,
+    at_once: int,
+) -> Tensor:
+    """The function of all items: as many at a time as have so many units, or larger ones piece by piece.
+
+    Args:
+        function: As in `apply_tiled`.
+        x: As in `apply_tiled`.
+        tiling: How to cut an item that is larger.
+        unit: Places of ``x`` a unit.
+        unit_out: Places of the result a unit.
+        at_once: Units that the function is given at once.
+
+    Returns:
+        As `apply_tiled`.
+    """
+    units = max(math.prod(size // unit for size in x.shape[2:]), 1)
+    if units > at_once:
+        parts = [apply_tiled(function, one, tiling, unit=unit, unit_out=unit_out) for one in x.split(1)]
+    else:
+        parts = [function(some) for some in x.split(at_once // units)]
+    return torch.cat(parts)
 
 
 def _window(starts: Sequence[int], lengths: Sequence[int], tile: int, unit: int) -> tuple[slice, ...]:

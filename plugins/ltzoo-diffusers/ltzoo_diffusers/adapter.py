@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import warnings
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ltzoo.errors import IntegrityError
-from ltzoo.hub import resolve_file
+from ltzoo.pretrained import load_pretrained, open_checkpoint
 from ltzoo.spec import ModelSpec
-from ltzoo.tiling import Tiling, apply_tiled
-from ltzoo_diffusers.config import CONFIG, AutoencoderConfig, read_config
+from ltzoo.tiling import Tiling, apply_in_parts
+from ltzoo_diffusers.config import AutoencoderConfig, read_config
 
 __all__ = ["ImageAutoencoder", "load"]
 
@@ -75,15 +71,14 @@ class ImageAutoencoder:
 
     def _pieces(self, function: Any, x: Tensor, unit: int, unit_out: int) -> Tensor:
         """The function of all items: a few at once, or large ones piece by piece."""
-        pixels = x.shape[2] * x.shape[3] * (self.config.stride // unit) ** 2
-        if pixels > LARGEST:
-            parts = [
-                apply_tiled(function, one, self.tiling, unit=unit, unit_out=self._unit_out(unit_out))
-                for one in x.split(1)
-            ]
-        else:
-            parts = [function(some) for some in x.split(max(1, LARGEST // max(pixels, 1)))]
-        return torch.cat(parts)
+        return apply_in_parts(
+            function,
+            x,
+            self.tiling,
+            unit=unit,
+            unit_out=self._unit_out(unit_out),
+            at_once=LARGEST // self.config.stride**2,
+        )
 
     def _unit_out(self, unit_out: int) -> int:
         """Pixels a position, decoded: asymmetric decoders may give more than went in."""
@@ -112,49 +107,9 @@ def load(spec: ModelSpec, *, device: str) -> ImageAutoencoder:
     Raises:
         IntegrityError: The weights are not what the config asks for, or not those of the spec.
     """
-    paths = [resolve_file(spec.source, file.name) for file in spec.source.files]
-    content = json.loads(paths[0].read_bytes())
+    folder, content = open_checkpoint(spec)
     config = read_config(content, spec.id)
-    network = _network(config.name, paths[0].parent, spec, half=".fp16." in paths[-1].name)
-    return ImageAutoencoder(spec, network.to(device).requires_grad_(False).eval(), config, device)
-
-
-def _network(name: str, folder: Path, spec: ModelSpec, *, half: bool) -> Any:
-    with warnings.catch_warnings():
-        # Of libraries that diffusers would use if they were there.
-        warnings.simplefilter("ignore")
-        import diffusers
-        from diffusers.utils import logging
-
-        if not hasattr(diffusers, name):
-            raise IntegrityError(
-                f"{spec.id}: needs {name}, which diffusers {diffusers.__version__} does not have",
-                hint="ltzoo install -U diffusers",
-            )
-        level = logging.get_verbosity()
-        # What is wrong is said below, in one line.
-        logging.set_verbosity(logging.CRITICAL)
-        try:
-            network, loading = getattr(diffusers, name).from_pretrained(
-                str(folder),
-                use_safetensors=True,
-                local_files_only=True,
-                low_cpu_mem_usage=False,
-                torch_dtype=torch.float32,
-                variant="fp16" if half else None,
-                output_loading_info=True,
-            )
-        except (RuntimeError, ValueError, OSError, TypeError, AssertionError) as error:
-            first = next(
-                (line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__
-            )
-            raise IntegrityError(
-                f"{spec.id}: its weights and its {CONFIG} do not go together: {first[:300]}"
-            ) from error
-        finally:
-            logging.set_verbosity(level)
-    if missing := loading["missing_keys"]:
-        raise IntegrityError(
-            f"{spec.id}: its weights lack {len(missing)} tensors that its {CONFIG} asks for, among them {min(missing)}"
-        )
-    return network
+    network = load_pretrained(
+        "diffusers", config.name, folder, spec, torch_dtype=torch.float32, low_cpu_mem_usage=False
+    )
+    return ImageAutoencoder(spec, network.to(device), config, device)

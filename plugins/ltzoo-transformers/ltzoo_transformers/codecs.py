@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ltzoo.pretrained import load_pretrained, open_checkpoint
 from ltzoo.spec import ModelSpec
-from ltzoo.tiling import Tiling, apply_tiled
+from ltzoo.tiling import Tiling, apply_in_parts
 from ltzoo_transformers.config import CodecConfig, read_config
-from ltzoo_transformers.loading import load_network, open_files
 
 __all__ = ["AudioCodec", "load"]
 
@@ -140,14 +140,9 @@ class AudioCodec:
 
     def _pieces(self, function: Callable[[Tensor], Tensor], x: Tensor, unit: int, unit_out: int) -> Tensor:
         """The function of all items: a few at once, or long ones piece by piece."""
-        steps = max(x.shape[2] // unit, 1)
-        if steps > self.tiling.tile:
-            parts = [
-                apply_tiled(function, one, self.tiling, unit=unit, unit_out=unit_out) for one in x.split(1)
-            ]
-        else:
-            parts = [function(some) for some in x.split(max(1, self.tiling.tile // steps))]
-        return torch.cat(parts)
+        return apply_in_parts(
+            function, x, self.tiling, unit=unit, unit_out=unit_out, at_once=self.tiling.tile
+        )
 
     def _encoded_at_once(self, x: Tensor) -> Tensor:
         steps = x.shape[2] // self.config.hop
@@ -178,7 +173,12 @@ def load(spec: ModelSpec, *, device: str) -> AudioCodec:
     Raises:
         IntegrityError: The weights are not what the config asks for, or not those of the spec.
     """
-    folder, content = open_files(spec)
+    folder, content = open_checkpoint(spec)
     config = read_config(content, spec.id)
     assert isinstance(config, CodecConfig)
-    return AudioCodec(spec, load_network(config.kind.cls, folder, spec).to(device), config, device)
+    return AudioCodec(
+        spec,
+        load_pretrained("transformers", config.kind.cls, folder, spec, dtype=torch.float32).to(device),
+        config,
+        device,
+    )

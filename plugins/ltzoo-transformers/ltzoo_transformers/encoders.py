@@ -11,9 +11,9 @@ from PIL import Image
 from torch import Tensor
 
 from ltzoo.media.image import image_of
+from ltzoo.pretrained import load_pretrained, open_checkpoint
 from ltzoo.spec import ModelSpec
 from ltzoo_transformers.config import PREPROCESSOR, EncoderConfig, read_config
-from ltzoo_transformers.loading import load_network, open_files
 from ltzoo_transformers.preprocessing import Preprocessing, read_preprocessing
 
 __all__ = ["ImageEncoder", "load", "prepare"]
@@ -93,11 +93,11 @@ def load(spec: ModelSpec, *, device: str) -> ImageEncoder:
     Raises:
         IntegrityError: The weights are not what the config asks for, or not those of the spec.
     """
-    folder, content = open_files(spec)
+    folder, content = open_checkpoint(spec)
     config = read_config(content, spec.id)
     assert isinstance(config, EncoderConfig)
     preprocessing = read_preprocessing(
         json.loads((folder / PREPROCESSOR).read_bytes()), config.image_channels, spec.id
     )
-    network = load_network(config.kind.cls, folder, spec).to(device)
+    network = load_pretrained("transformers", config.kind.cls, folder, spec, dtype=torch.float32).to(device)
     return ImageEncoder(spec, network, config, preprocessing, device)
