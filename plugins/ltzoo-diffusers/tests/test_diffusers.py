@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from family_checks import change_weights, check_refused, contents, pictures, save_pictures
 from PIL import Image
 from safetensors.torch import load_file, save_file
 from testhub import forbid_connections
@@ -38,23 +39,6 @@ def tiny(tmp_path_factory):
             save_tiny(name, root / name)
         return root / name
 
-    return folder
-
-
-def contents(folder: Path, below: str = "") -> dict[str, bytes]:
-    return {below + path.name: path.read_bytes() for path in folder.iterdir()}
-
-
-def pictures(n: int, height: int = 37, width: int = 50, channels: int = 3) -> torch.Tensor:
-    coarse = torch.rand(n, channels, 4, 6, generator=torch.Generator().manual_seed(0))
-    return torch.nn.functional.interpolate(coarse, size=(height, width), mode="bicubic").clamp(0, 1)
-
-
-def save_pictures(folder: Path, n: int, **size) -> Path:
-    folder.mkdir()
-    for i, picture in enumerate(pictures(n, **size)):
-        pixels = (picture * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
-        Image.fromarray(pixels).save(folder / f"{i:02d}.png")
     return folder
 
 
@@ -279,12 +263,6 @@ def test_half_precision_and_parts_are_read(tiny, tmp_path):
 # Wrong references
 
 
-def wrong_weights(folder: Path, change) -> None:
-    weights = load_file(folder / WEIGHTS)
-    change(weights)
-    save_file(weights, folder / WEIGHTS, metadata={"format": "pt"})
-
-
 def lose_keys(weights: dict) -> None:
     for name in [name for name in weights if name.startswith("encoder.conv_in")]:
         del weights[name]
@@ -324,19 +302,8 @@ WRONG = {
 @pytest.mark.parametrize("case", WRONG)
 @pytest.mark.parametrize("place", ["folder", "hub"])
 def test_wrong_references_end_in_one_line(case, place, ltzoo, hub, hub_environment, tmp_path):
-    files, expected, message = WRONG[case]
-    if place == "hub":
-        hub.add("org/wrong", files)
-        ref = "diffusers:org/wrong"
-    else:
-        for name, content in files.items():
-            (tmp_path / name).write_bytes(content)
-        ref = f"diffusers:local:{tmp_path}"
-    code, out, err = ltzoo("models", "show", ref)
-    assert code == expected, err
-    assert message in err
-    assert err.count("\n") == 1, err
-    assert not out
+    files, *expected = WRONG[case]
+    check_refused(ltzoo, "diffusers", place, files, hub, tmp_path, expected)
 
 
 def test_no_such_repository_or_folder_ends_in_one_line(ltzoo, hub, hub_environment, tmp_path):
@@ -363,7 +330,7 @@ def test_no_such_repository_or_folder_ends_in_one_line(ltzoo, hub, hub_environme
 )
 def test_weights_that_do_not_fit_are_refused(change, message, ltzoo, tmp_path):
     save_tiny("kl", tmp_path / "kl")
-    wrong_weights(tmp_path / "kl", change)
+    change_weights(tmp_path / "kl" / WEIGHTS, change)
     save_pictures(tmp_path / "photos", 1)
     code, _, err = ltzoo(
         *("encode", f"diffusers:local:{tmp_path / 'kl'}", str(tmp_path / "photos")),
@@ -378,7 +345,7 @@ def test_weights_that_do_not_fit_are_refused(change, message, ltzoo, tmp_path):
 def test_weights_that_changed_since_are_refused(tmp_path):
     save_tiny("tiny", tmp_path / "tiny")
     spec = get_model(f"diffusers:local:{tmp_path / 'tiny'}")
-    wrong_weights(tmp_path / "tiny", lambda weights: weights.update(new=torch.zeros(1)))
+    change_weights(tmp_path / "tiny" / WEIGHTS, lambda weights: weights.update(new=torch.zeros(1)))
     with pytest.raises(IntegrityError, match="not the expected"):
         load_model(spec)
     assert get_model(spec.id).fingerprint != spec.fingerprint

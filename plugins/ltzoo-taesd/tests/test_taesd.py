@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from family_checks import pictures
 from PIL import Image
 from safetensors.torch import load_file, save_file
 from tiny_autoencoders import save_tiny
@@ -26,11 +27,6 @@ SHARED = Path(__file__).resolve().parents[4] / "shared"
 
 def shapes(tensors) -> dict[str, tuple[int, ...]]:
     return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-
-
-def pictures(n: int, height: int, width: int) -> torch.Tensor:
-    coarse = torch.rand(n, 3, 4, 6, generator=torch.Generator().manual_seed(0))
-    return torch.nn.functional.interpolate(coarse, size=(height, width), mode="bicubic").clamp(0, 1)
 
 
 def test_the_layers_follow_from_the_weights():
@@ -242,10 +238,8 @@ def test_only_tensors_are_read_from_a_pickle(tmp_path):
 
 @pytest.fixture(scope="module")
 def taef2(tmp_path_factory):
-    weights = SHARED / "weights"
-    if not weights.is_dir():
-        pytest.skip(f"{weights} is not there")
-    return load_model(f"taesd:local:{convert(weights, tmp_path_factory.mktemp('weights'))[0]}")
+    folder, *_ = convert(SHARED / "weights", tmp_path_factory.mktemp("weights"))
+    return load_model(f"taesd:local:{folder}")
 
 
 @pytest.fixture(scope="module")

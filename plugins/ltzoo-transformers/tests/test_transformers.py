@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from family_checks import change_weights, check_refused, contents, pictures, save_pictures
 from PIL import Image
-from safetensors.torch import load_file, save_file
 from tiny_taesd import save_tiny_taesd
 from tiny_transformers import CODECS, CROPPED, ENCODERS, SQUARE, save_tiny_transformer
 
@@ -47,22 +47,6 @@ def sound(n: int, channels: int, samples: int, seed: int = 0) -> torch.Tensor:
     pitch = 2 + 40 * torch.rand(n, channels, 3, 1, generator=rng)
     tones = torch.sin(2 * torch.pi * pitch * time).sum(dim=2) / 4
     return (tones + 0.05 * torch.randn(n, channels, samples, generator=rng)).clamp(-1, 1)
-
-
-def pictures(n: int, height: int, width: int) -> torch.Tensor:
-    coarse = torch.rand(n, 3, 5, 7, generator=torch.Generator().manual_seed(0))
-    return torch.nn.functional.interpolate(coarse, size=(height, width), mode="bicubic").clamp(0, 1)
-
-
-def save_pictures(folder: Path, n: int) -> None:
-    folder.mkdir()
-    for i, picture in enumerate(pictures(n, 24, 32)):
-        pixels = (picture * 255).round().byte().permute(1, 2, 0).numpy()
-        Image.fromarray(pixels).save(folder / f"{i:02d}.png")
-
-
-def contents(folder: Path, below: str = "") -> dict[str, bytes]:
-    return {below + path.name: path.read_bytes() for path in folder.iterdir()}
 
 
 # What codecs compute
@@ -354,7 +338,7 @@ def test_image_encoders_train_and_translate_into_images(
     monkeypatch.chdir(tmp_path)
     [source] = refs_of(place, hub, [tiny("clip")])
     target = f"taesd:local:{save_tiny_taesd(tmp_path / 'net')}"
-    save_pictures(tmp_path / "photos", 30)
+    save_pictures(tmp_path / "photos", 30, height=24, width=32)
     for ref, name in ((source, "a"), (target, "b")):
         assert ltzoo("encode", ref, "photos", "-o", f"{name}.safetensors")[0] == 0
     code, _, err = ltzoo("decode", source, "a.safetensors", "-o", "x.png")
@@ -398,19 +382,8 @@ WRONG = {
 @pytest.mark.parametrize("case", WRONG)
 @pytest.mark.parametrize("place", ["folder", "hub"])
 def test_wrong_references_end_in_one_line(case, place, ltzoo, hub, hub_environment, tmp_path):
-    files, expected, message = WRONG[case]
-    if place == "hub":
-        hub.add("org/wrong", files)
-        ref = "transformers:org/wrong"
-    else:
-        for name, content in files.items():
-            (tmp_path / name).write_bytes(content)
-        ref = f"transformers:local:{tmp_path}"
-    code, out, err = ltzoo("models", "show", ref)
-    assert code == expected, err
-    assert message in err
-    assert err.count("\n") == 1, err
-    assert not out
+    files, *expected = WRONG[case]
+    check_refused(ltzoo, "transformers", place, files, hub, tmp_path, expected)
 
 
 def lose_keys(weights: dict) -> None:
@@ -430,9 +403,7 @@ def widen(weights: dict) -> None:
 )
 def test_weights_that_do_not_fit_are_refused(change, message, ltzoo, tmp_path):
     save_tiny_transformer("dac", tmp_path / "dac")
-    weights = load_file(tmp_path / "dac" / "model.safetensors")
-    change(weights)
-    save_file(weights, tmp_path / "dac" / "model.safetensors", metadata={"format": "pt"})
+    change_weights(tmp_path / "dac" / "model.safetensors", change)
     soundfile.write(tmp_path / "x.wav", sound(1, 1, 480)[0].T.numpy(), 600)
     code, _, err = ltzoo(
         *("encode", f"transformers:local:{tmp_path / 'dac'}", str(tmp_path / "x.wav")),
@@ -444,7 +415,7 @@ def test_weights_that_do_not_fit_are_refused(change, message, ltzoo, tmp_path):
 
 
 def test_an_image_is_no_sound_and_a_sound_no_image(ltzoo, tiny, tmp_path):
-    save_pictures(tmp_path / "photos", 1)
+    save_pictures(tmp_path / "photos", 1, height=24, width=32)
     soundfile.write(tmp_path / "x.wav", sound(1, 1, 480)[0].T.numpy(), 400)
     for name, file in (("dac", "photos/00.png"), ("clip", "x.wav")):
         code, _, err = ltzoo(
