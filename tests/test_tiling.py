@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ltzoo.tiling import Tiling, apply_tiled
+from ltzoo.tiling import Tiling, apply_in_parts, apply_tiled
 
 lengths = st.integers(1, 60)
 
@@ -78,3 +78,26 @@ def test_impossible_tilings_are_refused():
     for sizes in ((4, 4, 0), (4, 2, 2), (4, 2, -1)):
         with pytest.raises(ValueError, match="the halo fits twice"):
             Tiling(tile=sizes[0], overlap=sizes[1], halo=sizes[2])
+
+
+def test_items_go_together_as_far_as_they_fit_and_larger_ones_in_pieces():
+    seen: list[tuple[int, ...]] = []
+
+    def noted(x: torch.Tensor) -> torch.Tensor:
+        seen.append(tuple(x.shape))
+        return 2 * x
+
+    x = torch.rand(5, 1, 8, generator=torch.Generator().manual_seed(0))
+    tiling = Tiling(tile=4, overlap=2)
+    for at_once, expected in (
+        (40, [(5, 1, 8)]),
+        (8, [(2, 1, 8), (2, 1, 8), (1, 1, 8)]),
+        (4, [(1, 1, 8)] * 5),
+        (3, [(1, 1, 4)] * 15),
+    ):
+        seen.clear()
+        # Two places a unit: items of four units.
+        unit = 2 if at_once != 3 else 1
+        found = apply_in_parts(noted, x, tiling, unit=unit, unit_out=unit, at_once=at_once)
+        torch.testing.assert_close(found, 2 * x)
+        assert seen == expected, at_once
